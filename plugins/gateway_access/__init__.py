@@ -1,0 +1,1 @@
+"""Access maps as a plugin."""
