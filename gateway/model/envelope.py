@@ -45,7 +45,7 @@ class Recipient(msgspec.Struct, omit_defaults=True):
 
 
 class ClientInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where a message came from, as XFORWARD passes it on: name, address, port, HELO, protocol, local queue ID, source."""
+    """Where a message came from, as XFORWARD passes it on."""
 
     name: str = "unknown"
     address: str = ""
