@@ -1,1 +1,9 @@
-"""Room."""
+"""Lookup tables ``type:name``, the lists built of them, and the orders in which keys are asked for.
+
+One file a type. Tables answer questions; they decide nothing.
+"""
+
+from gateway.maps.table import MemoryTable, Table
+from gateway.maps.tables import TableFactory, Tables
+
+__all__ = ["MemoryTable", "Table", "TableFactory", "Tables"]

@@ -1,0 +1,112 @@
+"""The tables of one configuration: opened by ``type:name``, each once.
+
+Source: DATABASE_README. A new type is one file beside this one and one line in ``_TYPES``, or a plugin's
+``lookup_tables`` hook.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from gateway.maps.cidr import CidrTable
+from gateway.maps.fail import FailTable
+from gateway.maps.inline import InlineTable
+from gateway.maps.regexp import RegexpTable
+from gateway.maps.source import Surroundings
+from gateway.maps.static import StaticTable
+from gateway.maps.table import Table
+from gateway.maps.texthash import TexthashTable
+from gateway.model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+
+TableFactory = Callable[[str, "Config"], Table]
+"""What a plugin registers: ``factory(name, config)``, ``name`` being the part behind ``type:``."""
+
+_Opener = Callable[[str, str, Surroundings], Table]
+_TYPES: dict[str, _Opener] = {
+    "cidr": CidrTable,
+    "fail": lambda spec, _name, _around: FailTable(spec),
+    "inline": lambda spec, name, _around: InlineTable(spec, name),
+    "regexp": RegexpTable,
+    "static": lambda spec, name, _around: StaticTable(spec, name),
+    "texthash": TexthashTable,
+}
+WARNINGS_LIMIT = 100
+
+
+class Tables:
+    """Opens tables and keeps them.
+
+    Args:
+        config: main.cf; relative file names start in its directory.
+        types: more types by name, from the ``lookup_tables`` hook.
+        clock: monotonic seconds.
+
+    Attributes:
+        on_warning: takes the text of a warning (a duplicate record, a file that became unreadable), from any thread;
+            until it is set, warnings are kept in ``warnings``.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        types: Mapping[str, TableFactory] | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config = config
+        self._types = dict(types or {})
+        self._open: dict[str, Table] = {}
+        self.warnings: list[str] = []
+        self.on_warning: Callable[[str], None] | None = None
+        self._around = Surroundings(config.directory, clock, self._warn)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Names of all known types, sorted."""
+        return tuple(sorted({*_TYPES, *self._types}))
+
+    def open(self, spec: str) -> Table:
+        """The table ``type:name``; ``proxy:type:name`` is the same table, for there is no proxymap here.
+
+        Raises:
+            ConfigError: unknown type, missing or broken file (with file and line).
+        """
+        table = self._open.get(spec)
+        if table is None:
+            table = self._open[spec] = self._opened(spec)
+        return table
+
+    def opened(self, spec: str) -> Table | None:
+        """The table, when it has been opened before: for text that must not open files, such as a table's result."""
+        return self._open.get(spec)
+
+    def has_type(self, spec: str) -> bool:
+        """True when the type of ``type:name`` is known here."""
+        return spec.removeprefix("proxy:").partition(":")[0] in self.types
+
+    def _opened(self, spec: str) -> Table:
+        kind, colon, name = spec.removeprefix("proxy:").partition(":")
+        if not colon or not name:
+            raise ConfigError(f'table "{spec}": expected type:name')
+        if kind in self._types:
+            return self._types[kind](name, self._config)
+        if kind not in _TYPES:
+            raise ConfigError(f'table {spec}: unknown type "{kind}"; known: {", ".join(self.types)}')
+        return _TYPES[kind](spec, name, self._around)
+
+    def _warn(self, text: str) -> None:
+        if self.on_warning is not None:
+            self.on_warning(text)
+        elif len(self.warnings) < WARNINGS_LIMIT:
+            self.warnings.append(text)
+
+    async def close(self) -> None:
+        """Close every table."""
+        for table in self._open.values():
+            await table.close()
+        self._open.clear()

@@ -1,0 +1,166 @@
+"""What a plugin needs to add a restriction that main.cf can name.
+
+The ``restrictions`` hook registers a name with a factory. The engine calls the factory once for every place where
+the name stands in a restriction list, with a :class:`RestrictionContext`; what it returns is asked at every
+evaluation, and answers with a :class:`~gateway.model.verdict.Verdict`, or None for "no opinion" (DUNNO):
+
+* ``OK`` ends the list; ``REJECT`` and ``DEFER`` refuse, with the complete text for the client;
+* ``DEFER_IF_PERMIT`` and ``DEFER_IF_REJECT`` are remembered, as access(5) says;
+* ``DISCARD`` is noted and ends every further check of the transaction;
+* ``HOLD FILTER REDIRECT BCC PREPEND INFO WARN`` are noted, and the list goes on.
+
+    def factory(context: RestrictionContext) -> Restriction:
+        limit = int(context.arguments[0])
+        return lambda session: Verdict.reject("too many recipients") if session.rcpt_count > limit else None
+
+    @hookimpl
+    def restrictions(register): register("reject_many_recipients", RestrictionKind(factory, arguments=1))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+
+from gateway.model.address import Address
+from gateway.model.session import Session
+from gateway.model.verdict import Verdict
+
+Restriction = Callable[[Session], Verdict | None | Awaitable[Verdict | None]]
+"""A compiled restriction, a plain function or ``async def``; one that never waits is best a plain function."""
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What a restriction judges, as replies name it: ``<name>: label rejected: text``.
+
+    Args:
+        label: ``Client host``, ``Helo command``, ``Sender address``, ``Recipient address``, ``Data command`` …
+        name: gives what stands between the angle brackets.
+    """
+
+    label: str
+    name: Callable[[Session], str]
+
+    def refusal(self, session: Session, text: str) -> str:
+        """``<name>: label rejected: text``."""
+        return f"<{self.name(session)}>: {self.label} rejected: {text}"
+
+
+CLIENT = Subject("Client host", lambda session: session.client.label)
+HELO = Subject("Helo command", lambda session: session.helo)
+SENDER = Subject("Sender address", lambda session: str(session.sender or ""))
+RECIPIENT = Subject("Recipient address", lambda session: str(session.recipient or ""))
+DATA = Subject("Data command", lambda session: "DATA")
+END_OF_DATA = Subject("End-of-data", lambda session: "END-OF-MESSAGE")
+
+
+class ResolvedAddress(msgspec.Struct, frozen=True, gc=False):
+    """Where an address really leads, local routing (``user%host@here``, ``host!user@here``) undone.
+
+    Args:
+        address: internal form, always with a domain.
+        domain: behind its last ``@``, lower-case; ``[1.2.3.4]`` for a literal.
+        is_final: mail for the domain ends here (local, virtual alias or virtual mailbox class).
+        is_relay: the domain is in ``relay_domains``.
+        is_routed: the local part still names other hosts; nobody may be let relay by such an address.
+    """
+
+    address: str
+    domain: str
+    is_final: bool
+    is_relay: bool
+    is_routed: bool
+
+    @property
+    def is_authorized(self) -> bool:
+        """True when strangers may send to it (permit_auth_destination)."""
+        return not self.is_routed and (self.is_final or self.is_relay)
+
+
+class LookupTable(Protocol):
+    """The part of ``gateway.maps.Table`` that a restriction uses."""
+
+    spec: str
+    is_pattern: bool
+
+    async def find(self, key: str) -> str | None:
+        """The text under ``key``; None when there is none; raises TableError when there is no answer now."""
+        ...
+
+
+class RestrictionContext(Protocol):
+    """The place in the configuration where a restriction stands, and what it may use."""
+
+    @property
+    def name(self) -> str:
+        """The name it was called by, as in main.cf."""
+        ...
+
+    @property
+    def parameter(self) -> str:
+        """The restriction list, e.g. ``smtpd_recipient_restrictions``; ``access table`` in a table's result."""
+        ...
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The words behind the name, as many as were registered."""
+        ...
+
+    @property
+    def subject(self) -> Subject:
+        """What the list as a whole judges."""
+        ...
+
+    def table(self, spec: str) -> LookupTable:
+        """Open ``type:name``.
+
+        Raises:
+            ConfigError: unknown type, missing or broken file.
+        """
+        ...
+
+    def text(self, parameter: str) -> str:
+        """A main.cf value, expanded."""
+        ...
+
+    def integer(self, parameter: str) -> int:
+        """A main.cf number."""
+        ...
+
+    def words(self, parameter: str) -> tuple[str, ...]:
+        """A main.cf list."""
+        ...
+
+    def resolve(self, address: Address | str) -> ResolvedAddress | Awaitable[ResolvedAddress]:
+        """Where an address leads; to be awaited only when a domain list of main.cf names a table that waits."""
+        ...
+
+    def apply(
+        self, restrictions: str, session: Session, subject: Subject
+    ) -> Verdict | None | Awaitable[Verdict | None]:
+        """Evaluate restrictions that a table gave (access(5), "restriction..."), with ``subject`` in their replies.
+
+        Tables they name must have been opened before. Nesting is bounded; a bad list is a 451, never an exception.
+        """
+        ...
+
+    def warn(self, text: str) -> None:
+        """Log a warning: a table entry that makes no sense. The same text is logged once."""
+        ...
+
+
+Factory = Callable[[RestrictionContext], Restriction]
+
+
+class RestrictionKind(msgspec.Struct, frozen=True):
+    """What the ``restrictions`` hook registers under a name.
+
+    Args:
+        factory: makes the restriction for one place in the configuration; ConfigError stops the start.
+        arguments: words behind the name that belong to it.
+    """
+
+    factory: Factory
+    arguments: int = 0
