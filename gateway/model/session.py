@@ -64,6 +64,7 @@ class Session:
         actions: noted, non-final verdicts of the transaction (HOLD, PREPEND, FILTER, REDIRECT, BCC, DISCARD).
         connection_actions: the same, noted before MAIL: kept for every transaction of the connection.
         had_pipelining_violation: the client spoke before it was its turn.
+        skipped_plugins: plugins that failed under the ``skip`` policy: not asked again on this connection.
         notes, transaction_notes: plugins' own state, keyed by plugin name.
         ledger: every verdict and edit.
     """
@@ -72,7 +73,7 @@ class Session:
         "actions", "client", "connection_actions", "forward", "had_pipelining_violation", "helo", "is_esmtp",
         "ledger", "mail_params", "notes", "protocol", "queue_id", "rcpt_count", "rcpt_params", "recipient",
         "recipients", "sasl_username", "sender", "server_address", "server_port", "service", "size_bytes",
-        "tls_protocol", "transaction_notes",
+        "skipped_plugins", "tls_protocol", "transaction_notes",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +85,7 @@ class Session:
         self.sasl_username, self.tls_protocol = "", ""
         self.forward: ClientInfo | None = None
         self.had_pipelining_violation = False
+        self.skipped_plugins: frozenset[str] = frozenset()
         self.notes: dict[str, Any] = {}
         self.connection_actions: list[Verdict] = []
         self.ledger: list[LedgerEntry] = []

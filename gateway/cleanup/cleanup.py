@@ -1,0 +1,217 @@
+"""The way of one message from its last octet to the spool.
+
+Order: access(5) actions, envelope completion, Received, missing headers, the ``queue`` stage, then the spool. All
+of it is applied once and stored; nothing here is repeated at delivery.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from time import time
+from typing import BinaryIO, Protocol
+
+from gateway.cleanup.collector import BodySink
+from gateway.cleanup.draft import Draft
+from gateway.cleanup.edits import header_line, prepend
+from gateway.cleanup.head import HeadFacts, examine, truncate_headers
+from gateway.cleanup.received import HeaderDate, received_header, received_local
+from gateway.config import Config
+from gateway.hooks import Message
+from gateway.hooks.chain import Chain
+from gateway.model.address import Address
+from gateway.model.content import BodyFile, Content
+from gateway.model.envelope import Envelope, Recipient
+from gateway.model.ledger import LedgerEntry
+from gateway.model.session import Session
+from gateway.model.verdict import Action, Verdict
+from gateway.observe import MailLog
+
+
+class Submitter(Protocol):
+    """Where finished messages go: the spool's store, or its client in another process."""
+
+    async def submit(self, envelope: Envelope, content: Content) -> None:
+        """Return when the message is on disk. Raises SpoolFull, SpoolUnavailable, SpoolError."""
+
+
+class Cleanup:
+    """Finishes messages of one process under one configuration.
+
+    Args:
+        config: checked configuration.
+        queue_chain: the ``queue`` stage.
+        submitter: the spool.
+        log: the process's log.
+        open_sink: makes the file for a body that a plugin made too large for memory, by queue ID.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        queue_chain: Chain,
+        submitter: Submitter,
+        log: MailLog,
+        open_sink: Callable[[str], BodySink],
+        clock: Callable[[], float] = time,
+    ) -> None:
+        self._chain, self._submitter, self._open_sink, self._clock = queue_chain, submitter, open_sink, clock
+        self._log = log.logger("cleanup")
+        self._hostname, self._mail_name = config.text("myhostname"), config.text("mail_name")
+        self._origin = config.text("myorigin").lower()
+        self._append_origin = config.boolean("append_at_myorigin")
+        self._header_limit = config.integer("header_size_limit")
+        self._hop_limit = config.integer("hopcount_limit")
+        self._memory_limit = config.integer("content_memory_limit")
+        self._add_missing = config.boolean("always_add_missing_headers")
+        self._directory = config.text("queue_directory")
+        self._date = HeaderDate()
+
+    def open_body(self, body: BodyFile) -> BinaryIO:
+        """Open a body file for a plugin."""
+        file = open(os.path.join(self._directory, body.path), "rb")  # noqa: SIM115  # the caller closes it
+        file.seek(body.offset)
+        return file
+
+    async def queue(
+        self,
+        draft: Draft,
+        *,
+        actions: Sequence[Verdict] = (),
+        session: Session | None = None,
+        protocol: str = "ESMTP",
+        uid: int = -1,
+        is_local: bool = False,
+        ledger: list[LedgerEntry] | None = None,
+    ) -> Verdict | None:
+        """Finish one message and make it durable.
+
+        Args:
+            draft: envelope and content, ``data`` edits applied.
+            actions: noted verdicts (HOLD, PREPEND, FILTER, REDIRECT, BCC, DISCARD) in order.
+            session: the SMTP session, None for ``sendmail``.
+            protocol: with-protocol of the Received header.
+            uid: numeric user of a local submission, -1 for SMTP.
+            is_local: add missing headers: the client is a local one (local_header_rewrite_clients).
+            ledger: where the ``queue`` stage is written; the session's by default.
+
+        Returns:
+            None when the message is on disk, or was discarded; else the refusal.
+
+        Raises:
+            SpoolError: nothing was stored (451, 452).
+        """
+        facts = examine(draft.content.head)
+        if facts.hops >= self._hop_limit:  # hopcount_limit
+            return Verdict.reject("Error: too many hops", code=554, enhanced="5.4.6", reason=f"{facts.hops} hops")
+        envelope = draft.envelope
+        self._complete_envelope(envelope)
+        if actions and self._act(draft, actions):
+            return None
+        self._complete_head(draft, facts, protocol, uid, is_local or self._add_missing)
+        if self._chain:
+            verdict = await self._ask(
+                draft, session, session.ledger if session else ledger if ledger is not None else []
+            )
+            if verdict is not None and verdict.is_refusal:
+                return verdict
+            if verdict is not None and verdict.action is Action.DISCARD:
+                self._log.info(f"{envelope.queue_id}: discard: {verdict.text or 'queue stage'}")
+                return None
+        if not envelope.recipients:
+            self._log.info(f"{envelope.queue_id}: discard: no recipients left")
+            return None
+        await self._store(draft)
+        return None
+
+    async def _store(self, draft: Draft) -> None:
+        envelope, content = draft.envelope, draft.content
+        body = content.body
+        if isinstance(body, bytes) and len(body) > self._memory_limit:
+            sink = self._open_sink(envelope.queue_id)
+            sink.write(body)
+            content = Content(content.head, await sink.finish(), content.is_headless)
+        envelope.size_bytes = content.size_bytes
+        self._log.info(f"{envelope.queue_id}: message-id={envelope.message_id}")
+        await self._submitter.submit(envelope, content)
+
+    async def _ask(self, draft: Draft, session: Session | None, ledger: list[LedgerEntry]) -> Verdict | None:
+        message = Message(draft.content, self.open_body)
+        noted: list[Verdict] = []
+
+        def take(edits: Sequence[object]) -> None:
+            draft.apply(edits)  # type: ignore[arg-type]  # the chain hands over Edits
+            message.show(draft.content)
+
+        verdict = await self._chain.run(
+            (draft.envelope, message), session=session, ledger=ledger, note=noted.append, take=take
+        )
+        if noted and self._act(draft, noted):
+            return Verdict.discard()
+        return verdict
+
+    def _complete_envelope(self, envelope: Envelope) -> None:
+        """append_at_myorigin: an address without domain is one of ours (trivial-rewrite(8))."""
+        if not self._append_origin:
+            return
+        if envelope.sender.local and not envelope.sender.domain:
+            envelope.sender = Address(envelope.sender.local, self._origin)
+        for recipient in envelope.recipients:
+            if not recipient.address.domain:
+                recipient.original = recipient.original or str(recipient.address)
+                recipient.address = Address(recipient.address.local, self._origin)
+
+    def _act(self, draft: Draft, actions: Sequence[Verdict]) -> bool:
+        """Carry out noted actions; True when the message is to be discarded."""
+        envelope = draft.envelope
+        lines: list[bytes] = []
+        for verdict in actions:
+            match verdict.action:
+                case Action.HOLD:
+                    envelope.is_held = True
+                case Action.FILTER:
+                    envelope.filter = verdict.argument
+                case Action.REDIRECT:
+                    envelope.recipients = [Recipient(Address.of(verdict.argument), str(envelope.recipients[0].address))]
+                case Action.BCC:
+                    envelope.recipients.append(Recipient(Address.of(verdict.argument), notify=("NEVER",)))
+                case Action.PREPEND:
+                    lines.append(header_line(verdict.argument))
+                case Action.DISCARD:
+                    return True
+        if lines:
+            draft.content = prepend(draft.content, *lines)
+        return False
+
+    def _complete_head(self, draft: Draft, facts: HeadFacts, protocol: str, uid: int, add_missing: bool) -> None:
+        envelope, content = draft.envelope, draft.content
+        head = content.head
+        if len(head) > self._header_limit:
+            head = truncate_headers(head, self._header_limit)
+        date = self._date.text(envelope.arrival)
+        names = {"hostname": self._hostname, "mail_name": self._mail_name}
+        if uid >= 0:
+            trace = received_local(envelope, uid=uid, date=date, **names)
+        else:
+            trace = received_header(envelope, protocol=protocol, date=date, **names)
+        envelope.message_id = facts.message_id
+        missing = self._missing_headers(envelope, facts, date) if add_missing else b""
+        draft.content = Content(trace + head + missing, content.body, content.is_headless)
+
+    def _missing_headers(self, envelope: Envelope, facts: HeadFacts, date: str) -> bytes:
+        """Message-ID, Date and From of a local message, where it has none (RFC 5322 §3.6)."""
+        resent = b"resent-" if any(name.startswith(b"resent-") for name in facts.names) else b""
+        prefix = "Resent-" if resent else ""
+        lines = []
+        if resent + b"message-id" not in facts.names:
+            stamp = f"{int(envelope.arrival)}.{envelope.queue_id}@{self._hostname}"
+            lines.append(f"{prefix}Message-Id: <{stamp}>")
+            envelope.message_id = envelope.message_id or f"<{stamp}>"
+        if resent + b"date" not in facts.names:
+            lines.append(f"{prefix}Date: {date}")
+        if resent + b"from" not in facts.names:
+            sender = envelope.sender.quoted or f"MAILER-DAEMON@{self._origin}"
+            lines.append(f"{prefix}From: {sender}")
+        return "".join(line + "\r\n" for line in lines).encode("utf-8", "surrogateescape")

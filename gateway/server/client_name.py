@@ -1,0 +1,36 @@
+"""The verified name of an SMTP client: PTR, and back. Source: postconf(5) smtpd_peername_lookup, RFC 1912 §2.1."""
+
+from __future__ import annotations
+
+from gateway.model.session import Client
+from gateway.net.resolver import DnsNotFound, DnsTemporary, Resolver
+
+
+async def identify(address: str, port: str, resolver: Resolver | None) -> Client:
+    """Look up a client's name; it counts only when it resolves back to the address.
+
+    Args:
+        address: IPv4 or IPv6 text.
+        port: TCP port text.
+        resolver: None when smtpd_peername_lookup is off.
+
+    Returns:
+        ``name_code`` 2 with the name; 4 when DNS had no answer now; 5 when there is no name or it is forged.
+    """
+    if resolver is None:
+        return Client(address, port)
+    try:
+        reverse = await resolver.ptr(address)
+    except DnsTemporary:
+        return Client(address, port, name_code=4, reverse_code=4)
+    except DnsNotFound:
+        return Client(address, port)
+    try:
+        addresses = await resolver.addresses(reverse)
+    except DnsTemporary:
+        return Client(address, port, reverse_name=reverse, name_code=4, reverse_code=2)
+    except DnsNotFound:
+        return Client(address, port, reverse_name=reverse, name_code=5, reverse_code=2)
+    if address in addresses:
+        return Client(address, port, reverse, reverse, 2, 2)
+    return Client(address, port, reverse_name=reverse, name_code=5, reverse_code=2)

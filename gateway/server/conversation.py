@@ -1,0 +1,429 @@
+"""The policy side of one SMTP connection: events in, replies out.
+
+Each question of the session passes its restriction list first and the plugins of its stage second; the rest follows
+from the answer. Nothing here touches the wire. After every end of a transaction, however it came,
+``Session.reset`` forgets all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from gateway.cleanup import Collector, Draft
+from gateway.hooks import Message
+from gateway.hooks.chain import call_observer
+from gateway.model.envelope import ClientInfo, Envelope, Recipient
+from gateway.model.errors import SpoolError, SpoolFull, SpoolUnavailable
+from gateway.model.reply import Reply
+from gateway.model.session import Client, Session
+from gateway.model.verdict import Action, Verdict
+from gateway.proto import smtp_events as ev
+from gateway.server import reports
+from gateway.server.client_name import identify
+from gateway.server.service import SmtpdService
+
+OK = Reply(250, "Ok", "2.0.0")
+MAIL_OK = Reply(250, "Ok", "2.1.0")
+RCPT_OK = Reply(250, "Ok", "2.1.5")
+DATA_OK = Reply(354, "End data with <CR><LF>.<CR><LF>")
+UNKNOWN_COMMAND = Reply(500, "Error: command not recognized", "5.5.2")
+SPOOL_FULL = Reply(452, "Insufficient system storage", "4.3.1")
+SPOOL_ERROR = Reply(451, "Error: queue file write error", "4.3.0")
+
+
+class Conversation:
+    """One client, from connect to disconnect.
+
+    Args:
+        service: what all sessions of the listener share.
+        session: what policy sees.
+    """
+
+    __slots__ = (
+        "_answers",
+        "_collector",
+        "_content_error",
+        "_mail",
+        "commands",
+        "is_counted",
+        "last_verb",
+        "service",
+        "session",
+    )
+
+    def __init__(self, service: SmtpdService, session: Session) -> None:
+        self.service, self.session = service, session
+        self.commands = reports.CommandCount()
+        self.last_verb = "CONNECT"
+        self.is_counted = False
+        self._collector: Collector | None = None
+        self._content_error: SpoolError | None = None
+        self._mail: ev.Mail | None = None
+
+    # --- connection --------------------------------------------------------------------------------------------------
+
+    async def greet(self) -> Reply:
+        """Name the client, count it, judge it; the reply is the banner or a refusal."""
+        service, session = self.service, self.session
+        session.client = await identify(session.client.address, session.client.port, service.resolver)
+        service.log.info(f"connect from {session.client.label}")
+        if not await service.trusted_clients.matches(session.client.name, session.client.address):
+            self.is_counted = True
+            if refusal := service.limits.connected(session.client.address):
+                service.log.warning(f"{refusal.removeprefix('Error: ')}: from {session.client.label}")
+                return Reply(421, f"{service.hostname} {refusal}", "4.7.0", close=True)
+        return await self._judge_connection()
+
+    async def _judge_connection(self) -> Reply:
+        verdict = await self.service.engine.at_connect(self.session)
+        if verdict is None:
+            verdict = await self._ask_plugins("connect", (self.session,))
+        if verdict is not None and verdict.is_refusal:
+            return self._refuse("CONNECT", verdict, 554)
+        return Reply(220, self.service.banner)
+
+    def lost(self) -> None:
+        """The connection is gone: tell observers, let go of everything."""
+        self._end_transaction()
+        self._observe("disconnect")
+        if self.is_counted:
+            self.service.limits.disconnected(self.session.client.address)
+        self.service.log.info(f"disconnect from {self.session.client.label}{self.commands.summary()}")
+
+    # --- content -----------------------------------------------------------------------------------------------------
+
+    def take_content(self, data: bytes) -> None:
+        """Collect octets of the message; a failure is remembered until the end of data."""
+        collector = self._collector
+        if collector is None:
+            return
+        try:
+            collector.feed(data)
+        except SpoolError as exc:
+            self._content_error = exc
+            collector.abort()
+            self._collector = None
+
+    # --- notices -----------------------------------------------------------------------------------------------------
+
+    def notice(self, event: ev.Notice) -> None:
+        """Hear what the session has answered by itself."""
+        match event:
+            case ev.Reset():
+                self.commands.add("rset", True)
+                self._end_transaction()
+            case ev.Noop(verb=verb):
+                self.last_verb = verb
+                self.commands.add("noop", True)
+            case ev.Quit():
+                self.last_verb = "QUIT"
+                self.commands.add("quit", True)
+            case ev.Refused():
+                self._refused(event)
+            case ev.EarlyInput(verb=verb, data=data):
+                self.session.had_pipelining_violation = True
+                self.service.log.info(
+                    f"improper command pipelining after {verb} from {self.session.client.label}: {data}"
+                )
+
+    def _refused(self, event: ev.Refused) -> None:
+        self.last_verb = event.verb or "UNKNOWN"
+        self.commands.add(event.verb.lower(), False)
+        reply, session = event.reply, self.session
+        if event.verb in reports.LOGGED_VERBS:
+            self.service.log.info(reports.reject_line(session, event.verb, reply))
+        if event.ends_transaction:
+            self._end_transaction()
+
+    # --- questions ---------------------------------------------------------------------------------------------------
+
+    async def answer(self, event: ev.Question) -> Reply:
+        """Judge one event; the reply goes to the session."""
+        return await _ANSWERS[type(event)](self, event)
+
+    async def _hello(self, event: ev.Hello) -> Reply:
+        verb = "EHLO" if event.is_esmtp else "HELO"
+        self.last_verb = verb
+        session = self.session
+        self._end_transaction()
+        previous = session.helo
+        session.helo, session.is_esmtp = event.name, event.is_esmtp
+        session.protocol = "ESMTP" if event.is_esmtp else "SMTP"
+        verdict = await self.service.engine.at_helo(session)
+        if verdict is None:
+            verdict = await self._ask_plugins("helo", (session, event.name))
+        if verdict is not None and verdict.is_refusal:
+            reply = self._refuse(verb, verdict)
+            session.helo = previous
+            return self._counted(verb.lower(), reply)
+        return self._counted(verb.lower(), Reply(250, self.service.hostname))
+
+    async def _mail_from(self, event: ev.Mail) -> Reply:
+        self.last_verb = "MAIL"
+        service, session = self.service, self.session
+        if self.is_counted and not service.limits.message(session.client.address):
+            reply = Reply(450, "Error: too much mail from " + session.client.address, "4.7.1")
+            return self._counted("mail", self._logged("MAIL", reply))
+        if not service.has_room(event.size):
+            return self._counted("mail", self._logged("MAIL", SPOOL_FULL))
+        session.sender, session.mail_params, session.size_bytes = event.address, event.params, event.size
+        verdict = await service.engine.at_mail(session)
+        if verdict is None:
+            verdict = await self._ask_plugins("mail", (session, event.address, event.params))
+        if verdict is not None and verdict.is_refusal:
+            reply = self._refuse("MAIL", verdict)
+            self._end_transaction()
+            return self._counted("mail", reply)
+        self._mail = event
+        return self._counted("mail", MAIL_OK)
+
+    async def _rcpt_to(self, event: ev.Rcpt) -> Reply:
+        self.last_verb = "RCPT"
+        service, session = self.service, self.session
+        if self.is_counted and not service.limits.recipient(session.client.address):
+            reply = Reply(450, "Error: too many recipients from " + session.client.address, "4.7.1")
+            return self._counted("rcpt", self._logged("RCPT", reply))
+        session.recipient, session.rcpt_params = event.address, event.params
+        try:
+            verdict = await service.engine.at_rcpt(session)
+            if verdict is None:
+                verdict = await self._ask_plugins("rcpt", (session, event.address, event.params), str(event.address))
+            if verdict is not None and verdict.is_refusal:
+                return self._counted("rcpt", self._refuse("RCPT", verdict))
+        finally:
+            session.recipient, session.rcpt_params = None, {}
+        if not session.queue_id:
+            session.queue_id = service.next_queue_id(service.clock())
+            service.log.info(reports.client_line(session))
+        session.recipients.append(Recipient(event.address, orcpt=event.orcpt, notify=event.notify))
+        session.rcpt_count += 1
+        return self._counted("rcpt", RCPT_OK)
+
+    async def _data(self, event: ev.DataBegin) -> Reply:
+        verb = "BDAT" if event.is_bdat else "DATA"
+        self.last_verb = verb
+        service, session = self.service, self.session
+        verdict = await service.engine.at_data(session)
+        if verdict is None:
+            verdict = await self._ask_plugins("predata", (session,))
+        if verdict is not None and verdict.is_refusal:
+            reply = self._counted(verb.lower(), self._refuse(verb, verdict))
+            if event.is_bdat:
+                self._end_transaction()
+            return reply
+        queue_id = session.queue_id
+        self._content_error = None
+        self._collector = Collector(service.memory_limit, lambda: service.open_sink(queue_id))
+        return DATA_OK
+
+    async def _end_of_data(self, event: ev.BodyEnd) -> Reply:
+        try:
+            reply = await self._queue(event)
+        finally:
+            # After a refused end of data nothing of the transaction may remain (RFC 5321 §4.1.1.4).
+            self._end_transaction()
+        verb = "bdat" if self.last_verb == "BDAT" else "data"
+        return self._counted(verb, reply)
+
+    async def _queue(self, event: ev.BodyEnd) -> Reply:
+        service, session, collector = self.service, self.session, self._collector
+        session.size_bytes = event.size_bytes
+        if collector is None:
+            error = self._content_error
+            return self._logged("END-OF-MESSAGE", SPOOL_FULL if isinstance(error, SpoolFull) else SPOOL_ERROR)
+        verdict = await service.engine.at_end_of_data(session)
+        if verdict is not None and verdict.is_refusal:
+            return self._refuse("END-OF-MESSAGE", verdict)
+        try:
+            content = collector.finish_in_memory()
+            if content is None:
+                content = await collector.finish()
+            draft = Draft(self._envelope(event), content)
+            verdict = await self._judge_message(draft)
+            if verdict is None or not (verdict.is_refusal or verdict.action is Action.DISCARD):
+                # From here on the spool may own the body file, even when its answer is lost with the connection.
+                self._collector = None
+                verdict = await self._finish(draft)
+                if verdict is not None:
+                    collector.abort()
+        except SpoolError as exc:
+            service.log.warning(f"{session.queue_id}: {exc}")
+            if not isinstance(exc, SpoolUnavailable):
+                collector.abort()
+            return self._logged("END-OF-MESSAGE", SPOOL_FULL if isinstance(exc, SpoolFull) else SPOOL_ERROR)
+        if verdict is not None and verdict.is_refusal:
+            return self._refuse("END-OF-MESSAGE", verdict)
+        return Reply(250, f"Ok: queued as {session.queue_id}", "2.0.0")
+
+    async def _judge_message(self, draft: Draft) -> Verdict | None:
+        chain = self.service.chains["data"]
+        if not chain:
+            return None
+        session = self.session
+        message = Message(draft.content, self.service.cleanup.open_body)
+
+        def take(edits: Sequence[Any]) -> None:
+            draft.apply(edits)
+            message.show(draft.content)
+
+        return await chain.run(
+            (session, message), session=session, ledger=session.ledger, note=session.actions.append, take=take
+        )
+
+    async def _finish(self, draft: Draft) -> Verdict | None:
+        service, session = self.service, self.session
+        actions = [*session.connection_actions, *session.actions]
+        for verdict in actions:
+            if line := reports.action_line(session, verdict):
+                service.log.info(line)
+        client = session.client
+        return await service.cleanup.queue(
+            draft,
+            actions=actions,
+            session=session,
+            protocol=session.protocol,
+            is_local=bool(client) and await service.trusted_clients.matches(client.name, client.address),
+        )
+
+    def _envelope(self, event: ev.BodyEnd) -> Envelope:
+        session, mail = self.session, self._mail
+        assert mail is not None and session.sender is not None
+        client = session.client
+        info = session.forward or ClientInfo(client.name, client.address, client.port, session.helo, session.protocol)
+        return Envelope(
+            queue_id=session.queue_id,
+            sender=session.sender,
+            recipients=session.recipients,
+            arrival=self.service.clock(),
+            size_bytes=event.size_bytes,
+            client=info,
+            encoding=mail.encoding or ("8BITMIME" if event.is_8bit else ""),
+            is_smtputf8=mail.is_smtputf8,
+            ret=mail.ret,
+            envid=mail.envid,
+            has_long_lines=event.has_long_lines,
+        )
+
+    async def _verify(self, event: ev.Verify) -> Reply:
+        """VRFY goes the way of RCPT, without joining an envelope (RFC 5321 §3.5.3: 252 when unsure)."""
+        self.last_verb = "VRFY"
+        session = self.session
+        session.recipient = event.address
+        try:
+            verdict = await self.service.engine.at_rcpt(session)
+        finally:
+            session.recipient = None
+        if verdict is not None and verdict.is_refusal:
+            return self._counted("vrfy", self._refuse("VRFY", verdict))
+        return self._counted("vrfy", Reply(252, event.argument, "2.0.0"))
+
+    async def _unknown(self, event: ev.Unknown) -> Reply:
+        self.last_verb = "UNKNOWN"
+        self._observe("unknown", event.verb, event.line)
+        return self._counted("unknown", UNKNOWN_COMMAND)
+
+    async def _xclient(self, event: ev.Xclient) -> Reply:
+        """Become another client: a new connection for every rule (XCLIENT_README)."""
+        self.last_verb = "XCLIENT"
+        session, given = self.session, event.attributes
+        old = session.client
+        name, address = given.get("NAME", old.name), given.get("ADDR", old.address)
+        code = 2 if name else 5
+        session.client = Client(
+            address or "unknown", given.get("PORT", old.port) or "unknown", name or "unknown",
+            given.get("REVERSE_NAME", name) or "unknown", code, code,
+        )  # fmt: skip
+        if "HELO" in given:
+            session.helo = given["HELO"] or ""
+        if "PROTO" in given:
+            session.protocol = given["PROTO"] or session.protocol
+        if "DESTADDR" in given:
+            session.server_address = given["DESTADDR"] or ""
+        if "DESTPORT" in given:
+            session.server_port = given["DESTPORT"] or ""
+        if "LOGIN" in given:
+            session.sasl_username = given["LOGIN"] or ""
+        self._end_transaction()
+        session.connection_actions.clear()
+        return self._counted("xclient", await self._judge_connection())
+
+    async def _xforward(self, event: ev.Xforward) -> Reply:
+        """Remember where the mail came from before the filter, for logs and the next hop (XFORWARD_README)."""
+        self.last_verb = "XFORWARD"
+        given, old = event.attributes, self.session.forward or ClientInfo()
+
+        def value(key: str, before: str, missing: str) -> str:
+            return (given[key] or missing) if key in given else before
+
+        self.session.forward = ClientInfo(
+            name=value("NAME", old.name, "unknown"), address=value("ADDR", old.address, "unknown"),
+            port=value("PORT", old.port, "unknown"), helo=value("HELO", old.helo, ""),
+            protocol=value("PROTO", old.protocol, ""), ident=value("IDENT", old.ident, ""),
+            source=value("SOURCE", old.source, "REMOTE"),
+        )  # fmt: skip
+        return self._counted("xforward", OK)
+
+    # --- what every answer needs -------------------------------------------------------------------------------------
+
+    async def _ask_plugins(self, stage: str, arguments: tuple[Any, ...], recipient: str = "") -> Verdict | None:
+        chain = self.service.chains[stage]
+        if not chain:
+            return None
+        session = self.session
+        noted = session.connection_actions if session.sender is None else session.actions
+        verdict = await chain.run(
+            arguments, session=session, ledger=session.ledger, note=noted.append, recipient=recipient
+        )
+        if verdict is not None and verdict.action is Action.DISCARD:
+            noted.append(verdict)
+        return verdict
+
+    def _refuse(self, stage: str, verdict: Verdict, default_code: int = 554) -> Reply:
+        """Turn a refusal into a reply, and log it."""
+        code = verdict.code or (default_code if verdict.action is Action.REJECT else 450)
+        enhanced = verdict.enhanced or f"{code // 100}.7.1"
+        if self.service.soft_bounce and code >= 500:
+            code, enhanced = code - 100, "4" + enhanced[1:]
+        close = verdict.close or code in (421, 521)
+        return self._logged(stage, Reply(code, verdict.text or "Access denied", enhanced, close), verdict.reason)
+
+    def _logged(self, stage: str, reply: Reply, reason: str = "") -> Reply:
+        self.service.log.info(reports.reject_line(self.session, stage, reply))
+        if reason:
+            self.service.log.debug(f"{self.session.queue_id or 'NOQUEUE'}: reason: {reason}")
+        return reply
+
+    def _counted(self, verb: str, reply: Reply) -> Reply:
+        self.commands.add(verb, reply.code < 400)
+        return reply
+
+    def _observe(self, hook: str, *arguments: object) -> None:
+        for plugin, function in self.service.observers[hook]:
+            call_observer(self.service.runtime, plugin, hook, function, (self.session, *arguments))
+
+    def _end_transaction(self) -> None:
+        session = self.session
+        if session.sender is not None:
+            if self.service.observers["reset"]:
+                self._observe("reset")
+            session.reset()
+            del session.ledger[:]
+        if self._collector is not None:
+            self._collector.abort()
+            self._collector = None
+        self._mail = None
+        self._content_error = None
+
+
+_ANSWERS: dict[type[Any], Callable[[Conversation, Any], Awaitable[Reply]]] = {
+    ev.Hello: Conversation._hello,
+    ev.Mail: Conversation._mail_from,
+    ev.Rcpt: Conversation._rcpt_to,
+    ev.DataBegin: Conversation._data,
+    ev.BodyEnd: Conversation._end_of_data,
+    ev.Verify: Conversation._verify,
+    ev.Unknown: Conversation._unknown,
+    ev.Xclient: Conversation._xclient,
+    ev.Xforward: Conversation._xforward,
+}

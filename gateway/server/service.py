@@ -1,0 +1,97 @@
+"""One ``smtpd`` row of master.cf under one configuration: everything its sessions share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from time import time
+
+from gateway.cleanup import Cleanup
+from gateway.cleanup.collector import BodySink
+from gateway.config import Config
+from gateway.hooks.chain import Chain, Runtime
+from gateway.hooks.manager import PluginManager
+from gateway.maps.match_list import NetworkList
+from gateway.model.session import Client
+from gateway.net.resolver import Resolver
+from gateway.observe import Counters, Logger
+from gateway.proto.smtp_settings import SmtpdSettings
+from gateway.restrictions import RestrictionEngine
+from gateway.server.limits import ClientLimits
+
+SESSION_STAGES = ("connect", "helo", "mail", "rcpt", "predata", "data")
+
+
+class SmtpdService:
+    """What all sessions of one listener need; built at (re)load, never changed after.
+
+    Args:
+        name: service name as in master.cf, for logs and ``Session.service``.
+        config: with the row's ``-o`` overrides.
+        plugins, runtime: for the chains of the session stages.
+        engine: compiled restriction lists.
+        cleanup: of this process.
+        open_sink: file for a large body, by queue ID.
+        next_queue_id: makes queue IDs.
+        resolver: DNS.
+        limits: counts clients over all services of the process.
+        xclient_hosts, xforward_hosts: may use those commands. trusted_clients: no limits
+            (smtpd_client_event_limit_exceptions), and missing headers are added for them.
+        log, counters: where to report.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: Config,
+        *,
+        plugins: PluginManager,
+        runtime: Runtime,
+        engine: RestrictionEngine,
+        cleanup: Cleanup,
+        open_sink: Callable[[str], BodySink],
+        next_queue_id: Callable[[float], str],
+        resolver: Resolver,
+        limits: ClientLimits,
+        xclient_hosts: NetworkList,
+        xforward_hosts: NetworkList,
+        trusted_clients: NetworkList,
+        settings: SmtpdSettings,
+        log: Logger,
+        counters: Counters,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        self.name, self.config, self.engine, self.cleanup = name, config, engine, cleanup
+        self.open_sink, self.next_queue_id, self.limits = open_sink, next_queue_id, limits
+        self.xclient_hosts, self.xforward_hosts, self.trusted_clients = xclient_hosts, xforward_hosts, trusted_clients
+        self.settings, self.log, self.counters, self.clock = settings, log, counters, clock
+        self.runtime = runtime
+        self.resolver = resolver if config.boolean("smtpd_peername_lookup") else None
+        self.chains: dict[str, Chain] = {stage: plugins.chain(stage, config, runtime) for stage in SESSION_STAGES}
+        self.observers = {hook: plugins.observers(hook) for hook in ("unknown", "reset", "disconnect")}
+        self.banner = config.text("smtpd_banner")
+        self.hostname = config.text("myhostname")
+        self.timeout_s = config.seconds("smtpd_timeout")
+        self.soft_bounce = config.boolean("soft_bounce")
+        self.memory_limit = config.integer("content_memory_limit")
+        self.uses_proxy_protocol = config.text("smtpd_upstream_proxy_protocol") == "haproxy"
+        self.proxy_timeout_s = config.seconds("smtpd_upstream_proxy_timeout")
+        self._queue_directory = config.text("queue_directory")
+        self._queue_minfree = config.integer("queue_minfree")
+        self._free_bytes, self._free_checked = 0, -1
+
+    def settings_for(self, client: Client, *, may_xclient: bool, may_xforward: bool) -> SmtpdSettings:
+        """The session settings of one client: shared unless it may use XCLIENT or XFORWARD."""
+        if not (may_xclient or may_xforward):
+            return self.settings
+        from msgspec.structs import replace
+
+        return replace(self.settings, xclient_allowed=may_xclient, xforward_allowed=may_xforward)
+
+    def has_room(self, size_bytes: int) -> bool:
+        """False when a message of that size would leave less than ``queue_minfree``; asked once a second."""
+        now = int(self.clock())
+        if now != self._free_checked:
+            disk = os.statvfs(self._queue_directory)
+            self._free_bytes, self._free_checked = disk.f_bavail * disk.f_frsize, now
+        return self._free_bytes > self._queue_minfree + size_bytes

@@ -1,0 +1,369 @@
+"""The wire side of one SMTP connection: octets, deadlines, backpressure.
+
+A thin shell over :class:`gateway.proto.smtp_server.ServerSession`. It pumps events: questions go to the
+:class:`~gateway.server.conversation.Conversation`, which mostly answers without waiting, so that a whole pipelined
+transaction costs one read, one write and no task. While an answer is awaited, reading stops: the kernel holds the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, cast
+
+from gateway.model.reply import Reply
+from gateway.model.session import Client, Session
+from gateway.net.eager import start
+from gateway.proto import smtp_events as ev
+from gateway.proto.proxy import ProxyHeader, ProxyParser
+from gateway.proto.smtp_server import ServerSession
+from gateway.server.conversation import Conversation
+from gateway.server.service import SmtpdService
+
+_INTERNAL_ERROR = Reply(421, "Server error, try again later", "4.3.0", close=True)
+_CLOSING_GRACE_S = 5.0
+_BACKLOG = 4096
+
+
+class SessionRegistry:
+    """The open sessions of a process: their number is bounded, and a stopping process waits for them."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.open: set[SmtpdProtocol] = set()
+        self.is_stopping = False
+        self._empty: asyncio.Event | None = None
+
+    def add(self, protocol: SmtpdProtocol) -> bool:
+        """Take a session in; False when there are too many."""
+        if len(self.open) >= self.limit:
+            return False
+        self.open.add(protocol)
+        return True
+
+    def discard(self, protocol: SmtpdProtocol) -> None:
+        """Let a session go."""
+        self.open.discard(protocol)
+        if not self.open and self._empty is not None:
+            self._empty.set()
+
+    async def finish(self, grace_s: float) -> None:
+        """Let running transactions end: idle clients get 421 at once, the others after their transaction."""
+        self.is_stopping = True
+        for protocol in tuple(self.open):
+            protocol.stop_when_idle()
+        if self.open:
+            self._empty = asyncio.Event()
+            try:
+                await asyncio.wait_for(self._empty.wait(), grace_s)
+            except TimeoutError:
+                for protocol in tuple(self.open):
+                    protocol.abort()
+
+
+class SmtpdProtocol(asyncio.Protocol):
+    """One connection.
+
+    Args:
+        service: the listener's shared parts.
+        registry: of the process.
+        loop: the running loop.
+    """
+
+    __slots__ = (
+        "_can_write", "_closing", "_conversation", "_is_busy", "_is_pumping", "_last_activity", "_loop", "_pending",
+        "_proxy", "_registry", "_service", "_session", "_task", "_timer", "_transport",
+    )  # fmt: skip
+
+    def __init__(self, service: SmtpdService, registry: SessionRegistry, loop: asyncio.AbstractEventLoop) -> None:
+        self._service, self._registry, self._loop = service, registry, loop
+        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._session: ServerSession | None = None
+        self._conversation: Conversation | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._proxy: ProxyParser | None = None
+        self._pending = b""
+        self._is_busy = self._is_pumping = self._closing = False
+        self._can_write = True
+        self._last_activity = 0.0
+
+    # --- transport callbacks -----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the conversation, or wait for the PROXY header first."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._last_activity = self._loop.time()
+        if self._registry.is_stopping or not self._registry.add(self):
+            self._service.counters.add("smtpd.refused.session_limit")
+            self._transport.write(f"421 4.3.2 {self._service.hostname} Error: too many connections\r\n".encode())
+            self._transport.close()
+            return
+        if self._service.uses_proxy_protocol:
+            self._proxy = ProxyParser()
+            self._arm(self._service.proxy_timeout_s)
+            return
+        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        self._begin(_address(peer), _port(peer), _address(local), _port(local))
+
+    def _begin(self, address: str, port: str, server_address: str, server_port: str) -> None:
+        session = Session(
+            Client(address, port), server_address=server_address, server_port=server_port, service=self._service.name
+        )
+        conversation = self._conversation = Conversation(self._service, session)
+        self._arm(self._service.timeout_s)
+        self._is_busy = True
+        self._track(start(self._greet(conversation), self._greeted, self._failed, self._loop))
+
+    async def _greet(self, conversation: Conversation) -> Reply:
+        # The session is made after the client is known: what it may use depends on that.
+        reply = await conversation.greet()
+        service, client = self._service, conversation.session.client
+        settings = service.settings_for(
+            client,
+            may_xclient=await service.xclient_hosts.matches(client.name, client.address),
+            may_xforward=await service.xforward_hosts.matches(client.name, client.address),
+        )
+        self._session = ServerSession(settings)
+        return reply
+
+    def _greeted(self, reply: Reply) -> None:
+        session = self._session
+        assert session is not None
+        self._task = None
+        self._is_busy = False
+        if self._transport.is_closing():
+            return
+        if self._pending:
+            session.receive_data(self._pending)
+            self._pending = b""
+        session.greet(reply)
+        self._pump()
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the session and pump."""
+        self._last_activity = self._loop.time()
+        if self._proxy is not None:
+            self._proxy_received(data)
+            return
+        session = self._session
+        if session is None:
+            # Before the banner; a client that shouts is stopped by the paused transport, the session judges the rest.
+            self._pending += data
+            self._transport.pause_reading()
+            return
+        session.receive_data(data)
+        if not self._is_busy:
+            self._pump()
+
+    def _proxy_received(self, data: bytes) -> None:
+        proxy = self._proxy
+        assert proxy is not None
+        header = proxy.feed(data)
+        if header is None:
+            return
+        self._proxy = None
+        if not isinstance(header, ProxyHeader):
+            peer = _address(self._transport.get_extra_info("peername"))
+            self._service.log.warning(f"haproxy read: unexpected reply from {peer}: {header}")
+            self._transport.abort()
+            return
+        self._pending = header.rest
+        if header.is_local:
+            peer, local = self._transport.get_extra_info("peername"), self._transport.get_extra_info("sockname")
+            self._begin(_address(peer), _port(peer), _address(local), _port(local))
+        else:
+            self._begin(header.client_address, header.client_port, header.server_address, header.server_port)
+
+    def eof_received(self) -> bool:
+        """The client has no more to say; what is owed to it is still written."""
+        if self._session is not None:
+            self._session.receive_eof()
+            if not self._is_busy:
+                self._pump()
+        else:
+            self._transport.close()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Clean up, whatever was going on."""
+        self._registry.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is not None:
+            self._task.cancel()
+        conversation, self._conversation = self._conversation, None
+        if conversation is None:
+            return
+        if not self._closing:
+            self._service.log.info(
+                f"lost connection after {conversation.last_verb} from {conversation.session.client.label}"
+            )
+        conversation.lost()
+        self._closing = True
+
+    def pause_writing(self) -> None:
+        """The client does not read its replies: stop answering."""
+        self._can_write = False
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._can_write = True
+        if not self._is_busy:
+            self._pump()
+
+    # --- the pump ----------------------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Handle events until the session wants data, policy needs time, or the client stops reading."""
+        if self._is_pumping:
+            return
+        session, conversation = self._session, self._conversation
+        if session is None or conversation is None:
+            return
+        self._is_pumping = True
+        try:
+            while not self._is_busy and self._can_write:
+                event = session.next_event()
+                if event is ev.NEED_DATA or event is ev.PAUSED:
+                    break
+                if isinstance(event, ev.BodyChunk):
+                    conversation.take_content(event.data)
+                elif isinstance(event, ev.QUESTIONS):
+                    self._is_busy = True
+                    self._track(start(conversation.answer(event), self._answered, self._failed, self._loop))
+                elif isinstance(event, ev.Hangup):
+                    self._hang_up(event)
+                    return
+                else:
+                    assert not isinstance(event, ev.Wait)
+                    conversation.notice(event)
+                    if isinstance(event, ev.Throttle):
+                        self._is_busy = True
+                        self._loop.call_later(event.delay_s, self._resume)
+        finally:
+            self._is_pumping = False
+            if data := session.data_to_send():
+                self._transport.write(data)
+        if self._registry.is_stopping:
+            self.stop_when_idle()
+
+    def _track(self, task: asyncio.Task[Any] | None) -> None:
+        """Keep the task of an answer that takes time, and leave further octets to the kernel meanwhile."""
+        if task is not None:
+            self._task = task
+            self._transport.pause_reading()
+
+    def _answered(self, reply: Reply) -> None:
+        self._is_busy = False
+        session = self._session
+        if session is None or self._closing:
+            return
+        session.reply(reply)
+        if self._task is not None:
+            self._task = None
+            self._transport.resume_reading()
+            self._last_activity = self._loop.time()
+        self._pump()
+
+    def _resume(self) -> None:
+        self._is_busy = False
+        if not self._closing:
+            self._pump()
+
+    def _failed(self, exc: BaseException) -> None:
+        """An answer raised: our bug, or our cancellation. The client gets a 421, nothing is acknowledged."""
+        self._is_busy = False
+        self._task = None
+        if isinstance(exc, asyncio.CancelledError) or self._closing:
+            return
+        self._service.counters.add("smtpd.internal_error")
+        self._service.log.panic(f"{type(exc).__name__}: {exc} ({_where(exc)})")
+        self._transport.write(f"421 4.3.0 {self._service.hostname} {_INTERNAL_ERROR.text}\r\n".encode())
+        self._close()
+
+    def _hang_up(self, event: ev.Hangup) -> None:
+        conversation = self._conversation
+        if event.reason and conversation is not None:
+            self._service.log.info(
+                f"{event.reason} after {conversation.last_verb} from {conversation.session.client.label}"
+            )
+        elif event.reply is None and conversation is not None:
+            self._service.log.info(
+                f"lost connection after {conversation.last_verb} from {conversation.session.client.label}"
+            )
+        if self._session is not None and (data := self._session.data_to_send()):
+            self._transport.write(data)
+        self._close()
+
+    def _close(self) -> None:
+        self._closing = True
+        self._transport.close()
+        # A peer that reads nothing would keep a closing transport for ever.
+        if not self._transport.is_closing() or self._transport.get_write_buffer_size():
+            self._arm(_CLOSING_GRACE_S)
+
+    # --- deadlines ---------------------------------------------------------------------------------------------------
+
+    def _arm(self, delay_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(delay_s, self._tick, delay_s)
+
+    def _tick(self, limit_s: float) -> None:
+        """One timer a connection, moved when it fires: re-arming at every read would cost more than the read."""
+        self._timer = None
+        if self._closing:
+            self._transport.abort()
+            return
+        idle_s = self._loop.time() - self._last_activity
+        if self._is_busy or idle_s < limit_s:
+            self._timer = self._loop.call_later(max(limit_s - idle_s, 1.0), self._tick, limit_s)
+            return
+        conversation = self._conversation
+        if conversation is None or self._session is None:
+            self._transport.abort()
+            return
+        self._service.log.info(f"timeout after {conversation.last_verb} from {conversation.session.client.label}")
+        self._transport.write(f"421 4.4.2 {self._service.hostname} Error: timeout exceeded\r\n".encode())
+        self._close()
+
+    def stop_when_idle(self) -> None:
+        """Say 421 unless a transaction is under way (RFC 5321 §3.8)."""
+        conversation = self._conversation
+        if self._closing or self._is_busy or self._transport is None:
+            return
+        if conversation is None or conversation.session.sender is None:
+            self._transport.write(f"421 4.3.2 {self._service.hostname} Service shutting down\r\n".encode())
+            self._close()
+
+    def abort(self) -> None:
+        """Close now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+async def serve(listener: socket.socket, service: SmtpdService, registry: SessionRegistry) -> asyncio.Server:
+    """Accept connections on a bound socket."""
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(lambda: SmtpdProtocol(service, registry, loop), sock=listener, backlog=_BACKLOG)
+
+
+def _address(name: Any) -> str:
+    if isinstance(name, tuple) and name:
+        address = str(name[0])
+        # An IPv4 client on an IPv6 socket is an IPv4 client.
+        return address[7:] if address.startswith("::ffff:") and "." in address else address.partition("%")[0]
+    return "unknown"
+
+
+def _port(name: Any) -> str:
+    return str(name[1]) if isinstance(name, tuple) and len(name) > 1 else "unknown"
+
+
+def _where(exc: BaseException) -> str:
+    frame = exc.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame is not None else "?"
