@@ -14,6 +14,7 @@ import re
 import subprocess
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -285,6 +286,7 @@ class CountingSink:
         self.behaviour, self.delay_s = behaviour, delay_s
         self.port = free_port()
         self.received: Counter[str] = Counter()
+        self.first_at: dict[str, float] = {}  # monotonic seconds of the first copy
         self.unanswered: Counter[str] = Counter()
         self.connections = 0
         self.sessions: set[_Session] = set()
@@ -295,7 +297,9 @@ class CountingSink:
 
     def count(self, message: bytes) -> None:
         """Note a message that was accepted (sink's thread)."""
-        self.received[self._identifier(message)] += 1
+        identifier = self._identifier(message)
+        self.received[identifier] += 1
+        self.first_at.setdefault(identifier, time.monotonic())
         if self._on_message:
             self._on_message(message)
 
