@@ -40,11 +40,18 @@ class MailLog:
     """
 
     def __init__(
-        self, sink: Sink, *, syslog_name: str = "postfix", clock: Callable[[], float] = time.time, pid: int = 0
+        self,
+        sink: Sink,
+        *,
+        syslog_name: str = "postfix",
+        clock: Callable[[], float] = time.time,
+        pid: int = 0,
+        syslog_socket: str = SYSLOG_SOCKET,
     ) -> None:
         self.syslog_name = syslog_name
         self.is_verbose = False
         self._sink = sink
+        self._syslog_socket = syslog_socket
         self._clock = clock
         self._pid = pid or os.getpid()
         self._lines: deque[str] = deque()
@@ -61,7 +68,8 @@ class MailLog:
             ConfigError: ``maillog_file`` is outside ``maillog_file_prefixes``, cannot be opened, or
                 ``syslog_facility`` is unknown.
         """
-        log = cls(_open_sink(config, syslog_socket), syslog_name=config.text("syslog_name") or "postfix")
+        sink = _open_sink(config, syslog_socket)
+        log = cls(sink, syslog_name=config.text("syslog_name") or "postfix", syslog_socket=syslog_socket)
         atexit.register(log.flush)
         return log
 
@@ -109,11 +117,30 @@ class MailLog:
             if taken := [lines.popleft() for _ in range(len(lines))]:
                 self._sink.write(taken)
 
-    def reopen(self) -> None:
-        """Open the file again after rotation (``postgate reload``). On failure the old file stays, with a warning."""
+    def reopen(self, config: LogSettings | None = None) -> None:
+        """Open the file again after rotation (``postgate reload``); on failure the old one stays, with a warning.
+
+        Args:
+            config: new settings, which may name another file; None keeps the old ones.
+        """
         self.flush()
-        if problem := self._sink.reopen():
+        if config is None:
+            problem = self._sink.reopen()
+        else:
+            problem = self._replace(config)
+        if problem:
             self.logger("log").warning(problem)
+
+    def _replace(self, config: LogSettings) -> str:
+        """Change over to the destination that ``config`` names; returns what went wrong."""
+        try:
+            fresh = _open_sink(config, self._syslog_socket)
+        except ConfigError as exc:
+            return f"{exc}; the old log stays in use"
+        with self._flushing:
+            self._sink.close()
+            self._sink, self._second = fresh, -1
+        return ""
 
     def close(self) -> None:
         """Write the rest and let go of the file or socket."""

@@ -208,3 +208,17 @@ def test_stdout_when_asked(capfd: pytest.CaptureFixture[str]) -> None:
     log.reopen()
     assert capfd.readouterr().out.count("hello") == 1
     log.close()
+
+
+def test_a_reload_may_name_another_file(tmp_path: Path) -> None:
+    log = MailLog.open(file_settings(tmp_path / "old"))
+    logger = log.logger("a")
+    logger.info("first")
+    log.reopen(file_settings(tmp_path / "new"))
+    logger.info("second")
+    log.reopen(Settings(maillog_file="/etc/passwd", maillog_file_prefixes="/var"))
+    assert "first" in (tmp_path / "old").read_text()
+    second, warning = (tmp_path / "new").read_text().splitlines()
+    assert second.endswith("second")
+    assert "the old log stays in use" in warning
+    log.close()
