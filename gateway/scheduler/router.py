@@ -1,0 +1,177 @@
+"""Routing: from a recipient to the transport and next hop that take it on.
+
+Source: trivial-rewrite(8), transport(5), ADDRESS_CLASS_README; postconf(5) local_transport, virtual_transport,
+relay_transport, default_transport, relayhost, transport_maps, sender_dependent_default_transport_maps,
+sender_dependent_relayhost_maps, default_filter_nexthop, empty_address_recipient.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from gateway.config import Config
+from gateway.maps import Table, Tables
+from gateway.maps.address_class import AddressClass, AddressClasses
+from gateway.model.address import Address
+from gateway.scheduler.transport_map import SenderMap, TransportMap
+
+CACHE_LIMIT = 10_000  # domains
+CACHE_S = 10.0  # tables in memory follow their files: so do routes, this much later
+_NUMERIC = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+
+
+class Route(msgspec.Struct, frozen=True, gc=False):
+    """Where mail for a recipient goes: master.cf name of the transport, and the next hop as that transport reads it."""
+
+    transport: str
+    nexthop: str
+
+
+class _DomainRoute(msgspec.Struct, frozen=True, gc=False):
+    """What the domain alone decides: the class's route, and the final one by the domain's transport_maps entry."""
+
+    plain: Route
+    final: Route
+
+
+def split_destination(text: str) -> tuple[str, str]:
+    """``transport:nexthop`` in its two parts, either of which may be empty."""
+    transport, _, nexthop = text.partition(":")
+    return transport.strip(), nexthop.strip()
+
+
+class Router:
+    """Finds routes. Results for a domain are kept for some seconds while all tables are in memory.
+
+    Args:
+        config: checked configuration.
+        tables: where the lookup tables come from.
+        classes: address classes; made from the other two when not given.
+        clock: monotonic seconds.
+
+    Raises:
+        ConfigError: a table cannot be opened.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        tables: Tables,
+        classes: AddressClasses | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._classes = classes if classes is not None else AddressClasses(config, tables)
+        delimiters = config.text("recipient_delimiter")
+
+        def opened(parameter: str) -> list[Table]:
+            return [tables.open(spec) for spec in config.words(parameter)]
+
+        self._map = TransportMap(
+            opened("transport_maps"),
+            delimiters=delimiters,
+            has_dot="transport_maps" not in config.words("parent_domain_matches_subdomains"),
+        )
+        self._sender_transports = SenderMap(
+            opened("sender_dependent_default_transport_maps"),
+            null_key=config.text("empty_address_default_transport_maps_lookup_key"),
+            delimiters=delimiters,
+        )
+        self._sender_relayhosts = SenderMap(
+            opened("sender_dependent_relayhost_maps"),
+            null_key=config.text("empty_address_relayhost_maps_lookup_key"),
+            delimiters=delimiters,
+        )
+        self._class_transports = {
+            AddressClass.LOCAL: split_destination(config.text("local_transport")),
+            AddressClass.VIRTUAL_MAILBOX: split_destination(config.text("virtual_transport")),
+            AddressClass.RELAY: split_destination(config.text("relay_transport")),
+            AddressClass.DEFAULT: split_destination(config.text("default_transport")),
+        }
+        self._relayhost = config.text("relayhost")
+        self._filter_nexthop = config.text("default_filter_nexthop")
+        self._myhostname = config.text("myhostname").lower()
+        self._origin = config.text("myorigin").lower()
+        self._null_recipient = Address(config.text("empty_address_recipient"), self._myhostname)
+        self._tells_reason = config.boolean("show_user_unknown_table_name")
+        self._takes_numeric = config.boolean("resolve_numeric_domain")
+        self._depends_on_sender = bool(self._sender_transports) or bool(self._sender_relayhosts)
+        self._cache: dict[str, _DomainRoute] = {}
+        self._cached_until = 0.0
+
+    def resolve_now(self, recipient: Address, sender: Address) -> Route | None:
+        """The route when it is known without waiting and without asking a table; None: use :meth:`resolve`."""
+        if self._map or self._depends_on_sender:
+            return None
+        known = self._known(recipient.domain)
+        return known.final if known is not None else None
+
+    async def resolve(self, recipient: Address, sender: Address) -> Route:
+        """The route of a recipient.
+
+        Raises:
+            TableError: a table cannot answer now: defer.
+        """
+        address = recipient if recipient else self._null_recipient
+        domain = address.domain or self._origin
+        if _NUMERIC.fullmatch(domain):
+            if not self._takes_numeric:
+                return Route("error", "5.1.3 bad address syntax")
+            domain = f"[{domain}]"
+        by_domain = None if self._depends_on_sender else self._known(domain)
+        if self._map and (entry := await self._map.of_address(address)) is not None:
+            plain = by_domain.plain if by_domain else await self._plain(domain, sender)
+            return self._override(plain, entry, domain)
+        if by_domain is not None:
+            return by_domain.final
+        plain = await self._plain(domain, sender)
+        entry = await self._map.of_domain(domain) if self._map else None
+        final = self._override(plain, entry, domain) if entry is not None else plain
+        self._remember(domain, _DomainRoute(plain, final))
+        return final
+
+    def filtered(self, destination: str, recipient: Address) -> Route:
+        """The route of an envelope with a FILTER destination, which overrides everything else (access(5))."""
+        transport, nexthop = split_destination(destination)
+        return Route(transport, nexthop or self._filter_nexthop or recipient.domain or self._myhostname)
+
+    async def _plain(self, domain: str, sender: Address) -> Route:
+        """What the address class says, without transport_maps."""
+        address_class = await self._classes.of(domain)
+        if address_class is AddressClass.VIRTUAL_ALIAS:
+            # An address that is left in such a domain after alias expansion does not exist.
+            table = " in virtual alias table" if self._tells_reason else ""
+            return Route("error", f"5.1.1 User unknown{table}")
+        transport, nexthop = self._class_transports[address_class]
+        if address_class is AddressClass.DEFAULT and (entry := await self._sender_transports.of(sender)) is not None:
+            transport, nexthop = split_destination(entry)
+        if nexthop:
+            return Route(transport, nexthop)
+        if address_class in (AddressClass.RELAY, AddressClass.DEFAULT):
+            return Route(transport, await self._sender_relayhosts.of(sender) or self._relayhost or domain)
+        return Route(transport, domain)
+
+    def _override(self, plain: Route, entry: str, domain: str) -> Route:
+        """Apply a transport_maps result; transport(5) "RESULT FORMAT" on empty halves."""
+        transport, nexthop = split_destination(entry)
+        if transport:
+            return Route(transport, nexthop or domain)
+        return Route(plain.transport, nexthop) if nexthop else plain
+
+    def _known(self, domain: str) -> _DomainRoute | None:
+        if self._clock() > self._cached_until:
+            self._cache.clear()
+            self._cached_until = self._clock() + CACHE_S
+        return self._cache.get(domain)
+
+    def _remember(self, domain: str, route: _DomainRoute) -> None:
+        if self._depends_on_sender or not self._map.is_in_memory:
+            return
+        if len(self._cache) >= CACHE_LIMIT:
+            self._cache.pop(next(iter(self._cache)))
+        self._cache[domain] = route
