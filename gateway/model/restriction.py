@@ -28,8 +28,9 @@ from gateway.model.address import Address
 from gateway.model.session import Session
 from gateway.model.verdict import Verdict
 
-Restriction = Callable[[Session], Verdict | None | Awaitable[Verdict | None]]
-"""A compiled restriction, a plain function or ``async def``; one that never waits is best a plain function."""
+Answer = Verdict | Awaitable[Verdict | None] | None
+Restriction = Callable[[Session], Answer]
+"""A compiled restriction: a plain function, or ``async def`` when it asks tables or waits."""
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -133,13 +134,15 @@ class RestrictionContext(Protocol):
         """A main.cf list."""
         ...
 
-    def resolve(self, address: Address | str) -> ResolvedAddress | Awaitable[ResolvedAddress]:
-        """Where an address leads; to be awaited only when a domain list of main.cf names a table that waits."""
+    async def resolve(self, address: Address) -> ResolvedAddress:
+        """Where an address leads.
+
+        Raises:
+            TableError: a table in a domain list of main.cf has no answer now.
+        """
         ...
 
-    def apply(
-        self, restrictions: str, session: Session, subject: Subject
-    ) -> Verdict | None | Awaitable[Verdict | None]:
+    async def apply(self, restrictions: str, session: Session, subject: Subject) -> Verdict | None:
         """Evaluate restrictions that a table gave (access(5), "restriction..."), with ``subject`` in their replies.
 
         Tables they name must have been opened before. Nesting is bounded; a bad list is a 451, never an exception.
