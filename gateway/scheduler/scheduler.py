@@ -149,7 +149,7 @@ class Scheduler:
     # -- control ----------------------------------------------------------------------------------------------------
 
     def stop(self, grace_s: float = DEFAULT_GRACE_S) -> None:
-        """Start no more deliveries; :meth:`run` returns once those that run have ended, at the latest after ``grace_s``.
+        """Start no more deliveries; :meth:`run` returns once those under way have ended, at most ``grace_s`` later.
 
         What is not delivered by then stays in the spool and is tried at the next start.
         """
