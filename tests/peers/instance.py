@@ -78,7 +78,7 @@ class MailInstance(ABC):
         self.directory.chmod(0o755)  # the mail owner has to walk through
         self.port = free_port()
         self.config_directory = self.directory / "conf"
-        self.queue_directory = self.directory / "queue"
+        self.queue_directory = Path((settings or {}).get("queue_directory", self.directory / "queue"))
         self.data_directory = self.directory / "data"
         self.log_path = self.directory / "log" / "mail.log"
         for path in (self.config_directory, self.queue_directory, self.data_directory, self.log_path.parent):

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from peers.gateway import GatewayInstance
-from peers.ports import free_port
+from peers.ports import free_port, wait_for
 from peers.sinks import RecordingSink
 
 
@@ -20,8 +20,7 @@ def _grand_totals(log: str) -> dict[str, int]:
     assert done.stderr == ""
     head = done.stdout.partition("Per-Day Traffic Summary")[0].partition("Per-Hour Traffic")[0]
     return {
-        word: int(number)
-        for number, word in re.findall(r"^\s+(\d+)k?\s+([a-z ]+?)(?:\s+\(\d+%\))?$", head, re.MULTILINE)
+        word: int(number) for number, word in re.findall(r"^\s+(\d+)k?\s+([a-z ]+?)(?:\s+\(.*\))?$", head, re.MULTILINE)
     }
 
 
@@ -49,9 +48,10 @@ def test_pflogsumm_counts_right() -> None:
             sink.wait_for(6)  # five messages and one bounce
             gateway.wait_for_log("status=deferred")
             gateway.wait_for_log("status=bounced")
+            wait_for(lambda: gateway.log_text().count("status=sent") >= 11, "all deliveries in the log")
             log = gateway.log_text()
     totals = _grand_totals(log)
-    assert totals["received"] == 8  # 5 + 1 + 1, and the bounce
+    assert totals["received"] == 7  # 5 + 1 + 1; a bounce is not received
     assert totals["delivered"] == 11  # two recipients each, and the bounce
     assert totals["deferred"] == 1
     assert totals["bounced"] == 1
