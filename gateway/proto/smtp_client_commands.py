@@ -1,0 +1,131 @@
+"""Arguments of the commands an SMTP client sends, as octets.
+
+Owns which ESMTP parameters go with which server. Source: RFC 5321 §4.1.1, RFC 1870 (SIZE), RFC 6152 (8BITMIME),
+RFC 6531 (SMTPUTF8), RFC 3461 (DSN), Postfix XFORWARD_README.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from gateway.model.address import Address
+from gateway.model.envelope import ClientInfo, Envelope, Recipient
+from gateway.rfc.rfc3461 import encode_xtext
+
+KEYWORDS_LIMIT = 100
+XFORWARD_LIMIT = 512  # octets of one command line, CRLF included
+
+_XFORWARD = ("name", "address", "port", "protocol", "helo", "ident", "source")
+_XFORWARD_NAMES = {"address": "ADDR", "protocol": "PROTO"}
+
+
+class Capabilities(msgspec.Struct, frozen=True, gc=False):
+    """What a server said it can do.
+
+    Args:
+        name: how it calls itself.
+        keywords: EHLO keywords, upper-case, with their arguments; empty after HELO.
+        is_esmtp: EHLO or LHLO was accepted.
+        size_limit: octets (SIZE); 0: no limit known.
+    """
+
+    name: str = ""
+    keywords: dict[str, str] = {}
+    is_esmtp: bool = False
+    has_pipelining: bool = False
+    has_8bitmime: bool = False
+    has_smtputf8: bool = False
+    has_dsn: bool = False
+    has_size: bool = False
+    size_limit: int = 0
+
+    @classmethod
+    def of(cls, greeting: str, lines: Iterable[str], discard: Iterable[str] = ()) -> Capabilities:
+        """Read an EHLO reply.
+
+        Args:
+            greeting: first line, without the code.
+            lines: the other lines, without the code.
+            discard: keywords to overlook, upper-case (``smtp_discard_ehlo_keywords``).
+        """
+        unwanted = frozenset(discard)
+        keywords: dict[str, str] = {}
+        for line in lines:
+            keyword, _, argument = line.strip().partition(" ")
+            keyword = keyword.upper()
+            if keyword and keyword not in unwanted and len(keywords) < KEYWORDS_LIMIT:
+                keywords[keyword] = argument.strip()
+        size = keywords.get("SIZE", "")
+        return cls(
+            name=greeting.partition(" ")[0],
+            keywords=keywords,
+            is_esmtp=True,
+            has_pipelining="PIPELINING" in keywords,
+            has_8bitmime="8BITMIME" in keywords,
+            has_smtputf8="SMTPUTF8" in keywords,
+            has_dsn="DSN" in keywords,
+            has_size="SIZE" in keywords,
+            size_limit=int(size) if size.isascii() and size.isdigit() and len(size) < 20 else 0,
+        )
+
+
+def path(address: Address) -> bytes:
+    """The address in angle brackets; ``<>`` for the null address."""
+    return b"<%b>" % address.quoted.encode("utf-8", "surrogateescape")
+
+
+def mail_argument(
+    sender: Address, envelope: Envelope, server: Capabilities, *, size_bytes: int, needs_smtputf8: bool
+) -> bytes:
+    """What follows MAIL: the reverse-path and the parameters that this server knows."""
+    parts = [b"FROM:" + path(sender)]
+    if server.has_size:
+        parts.append(b"SIZE=%d" % size_bytes)
+    if server.has_8bitmime and envelope.encoding == "8BITMIME":
+        parts.append(b"BODY=8BITMIME")
+    if needs_smtputf8 and server.has_smtputf8:
+        parts.append(b"SMTPUTF8")
+    if server.has_dsn:
+        if envelope.envid:
+            parts.append(b"ENVID=" + encode_xtext(envelope.envid))
+        if envelope.ret:
+            parts.append(b"RET=" + envelope.ret.encode("ascii", "replace"))
+    return b" ".join(parts)
+
+
+def rcpt_argument(recipient: Recipient, server: Capabilities) -> bytes:
+    """What follows RCPT: the forward-path and the DSN parameters when this server knows them."""
+    argument = b"TO:" + path(recipient.address)
+    if server.has_dsn:
+        if recipient.notify:
+            argument += b" NOTIFY=" + ",".join(recipient.notify).encode("ascii", "replace")
+        if recipient.orcpt:
+            kind, _, address = recipient.orcpt.partition(";")
+            argument += b" ORCPT=%b;%b" % (kind.encode("ascii", "replace"), encode_xtext(address))
+    return argument
+
+
+def xforward_arguments(client: ClientInfo, server: Capabilities) -> list[bytes]:
+    """What follows XFORWARD, one item a command line; empty when the server does not take it.
+
+    Values that are not known are sent as ``[UNAVAILABLE]``, so that the server does not put its own in their place.
+    """
+    offered = server.keywords.get("XFORWARD", "").upper().split()
+    commands: list[bytes] = []
+    for field in _XFORWARD:
+        name = _XFORWARD_NAMES.get(field, field.upper())
+        if name not in offered:
+            continue
+        value = getattr(client, field)
+        if field == "address" and ":" in value:
+            value = f"IPV6:{value}"
+        if field == "name" and value == "unknown":
+            value = ""
+        item = b"%b=%b" % (name.encode("ascii"), encode_xtext(value)[:255] or b"[UNAVAILABLE]")
+        if commands and len(commands[-1]) + len(item) + len("XFORWARD  \r\n") <= XFORWARD_LIMIT:
+            commands[-1] += b" " + item
+        else:
+            commands.append(item)
+    return commands
