@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import msgspec
 
-from gateway.config import Service
 from gateway.model.errors import RemoteProtocolError
 
 _LENGTH = struct.Struct(">I")
@@ -24,16 +23,16 @@ class Start(msgspec.Struct, tag=True, frozen=True):
     """Master to worker: what to do.
 
     Args:
-        config_directory: where main.cf and master.cf are.
+        config: from ``settings.snapshot``.
         worker_number: unique among living processes.
-        listeners: inherited file descriptor and the row it serves.
+        listeners: inherited file descriptor, and the position in ``Config.services`` of the row it serves.
         roles: import path of each role.
         is_verbose: keep debug lines.
     """
 
-    config_directory: str
+    config: bytes
     worker_number: int
-    listeners: list[tuple[int, Service]]
+    listeners: list[tuple[int, int]]
     roles: dict[str, str]
     is_verbose: bool = False
 
@@ -45,7 +44,9 @@ class Stop(msgspec.Struct, tag=True, frozen=True):
 
 
 class Reload(msgspec.Struct, tag=True, frozen=True):
-    """Master to worker: read the configuration again and answer :class:`Reloaded`."""
+    """Master to worker: go over to this configuration (``settings.snapshot``) and answer :class:`Reloaded`."""
+
+    config: bytes
 
 
 class Ready(msgspec.Struct, tag=True, frozen=True):

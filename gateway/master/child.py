@@ -78,10 +78,10 @@ class Child:
         if self.state is not State.DEAD:
             os.kill(self.pid, signal.SIGKILL)
 
-    async def reload(self, deadline_s: float) -> str:
-        """Have it read the configuration again; returns its problem, or nothing when it did."""
+    async def reload(self, config: bytes, deadline_s: float) -> str:
+        """Have it go over to another configuration (a snapshot); returns its problem, or nothing when it did."""
         self._reloaded = asyncio.get_running_loop().create_future()
-        self._send(pack(Reload()))
+        self._send(pack(Reload(config)))
         try:
             return await asyncio.wait_for(self._reloaded, deadline_s)
         except TimeoutError:

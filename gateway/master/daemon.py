@@ -58,6 +58,9 @@ def run(
     os.umask(0o022)
     try:
         has_started = asyncio.run(_live(Master(config, mail_log, roles), mail_log.logger("master"), tell))
+    except Exception as exc:
+        log.traceback(exc)
+        raise
     finally:
         lock.release()
         mail_log.close()

@@ -40,7 +40,7 @@ LAYOUT = (
     Directory("public", 0o711),
     Directory("maildrop", 0o730, Owned.MAILDROP),
     Directory("bodies", 0o700),
-    Directory("spool", 0o700),
+    Directory("store", 0o700),
     Directory("corrupt", 0o700),
 )
 

@@ -182,10 +182,11 @@ def _addresses(host: str, port: int, wanted: list[socket.AddressFamily], file: s
         answers = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as exc:
         raise ConfigError(f"host {host!r}: {exc.strerror}", file=file, line=service.line) from exc
-    found = [Endpoint(family, str(at[0]), port, service, file) for family, *_, at in answers if family in wanted]
+    # getaddrinfo may name an address twice, for instance where /etc/hosts has two lines for localhost.
+    found = {(family, str(at[0])): family for family, *_, at in answers if family in wanted}
     if not found:
         raise ConfigError(f"host {host!r} has no address that inet_protocols allows", file=file, line=service.line)
-    return list(dict.fromkeys(found))
+    return [Endpoint(family, address, port, service, file) for family, address in found]
 
 
 def _port(text: str, file: str, service: Service) -> int:

@@ -21,7 +21,7 @@ from gateway.master.listening import Listening, endpoints, master_cf
 from gateway.master.notify import notify, reloading
 from gateway.master.privileges import owner
 from gateway.master.roles import LISTENING_COMMANDS, ROLES
-from gateway.master.settings import load
+from gateway.master.settings import load, snapshot
 from gateway.master.slot import Slot
 from gateway.model.errors import ConfigError, GatewayError
 from gateway.observe import MailLog
@@ -71,8 +71,8 @@ class Master:
             self.listening = listening
             try:
                 # The scheduler first: the others submit to it.
-                self.slots += await self._bring_up([("scheduler", 0)], listening)
-                self.slots += await self._bring_up(_smtpd_plan(listening), listening)
+                self.slots += await self._bring_up([("scheduler", 0)], self.config, listening)
+                self.slots += await self._bring_up(_smtpd_plan(listening), self.config, listening)
             except StartFailed:
                 await self._stop_all()
                 raise
@@ -129,11 +129,11 @@ class Master:
         Raises:
             ConfigError, StartFailed: it cannot be; nothing changed.
         """
-        await self._judge()
+        await self._judge(config)
         warnings = make(config)
         fresh = Listening(endpoints(config), smtpd_workers(config), self.listening)
         try:
-            slots = await self._bring_up(_smtpd_plan(fresh), fresh)
+            slots = await self._bring_up(_smtpd_plan(fresh), config, fresh)
         except StartFailed:
             fresh.close_except(self.listening)
             raise
@@ -141,6 +141,7 @@ class Master:
         self.config, self.listening = config, fresh
         self.slots = [slot for slot in old_slots if slot.role == "scheduler"] + slots
         for slot in old_slots:
+            slot.config = config  # the one that stays: for the day it has to be replaced
             if slot not in self.slots:
                 slot.stop(RELOAD_DRAIN_S)
         old_listening.close_except(fresh)
@@ -150,16 +151,18 @@ class Master:
             self._log.warning(warning)
         self._report(config)
         deadline_s = config.seconds("scheduler_start_timeout")
-        answers = [await slot.child.reload(deadline_s) for slot in self.slots if slot.role == "scheduler"]
+        answers = [
+            await slot.child.reload(snapshot(config), deadline_s) for slot in self.slots if slot.role == "scheduler"
+        ]
         return "; ".join(filter(None, answers))
 
-    async def _judge(self) -> None:
-        """Have the configuration on disk checked with plugins and tables, by a process that has no privileges.
+    async def _judge(self, config: Config) -> None:
+        """Have a configuration checked with plugins and tables, by a process that has no privileges.
 
         Raises:
             StartFailed: it is no good.
         """
-        judge = self._new_child("check", 0, Listening.nothing())
+        judge = self._new_child("check", 0, config, Listening.nothing())
         try:
             await self._wait_up([judge])
         finally:
@@ -167,7 +170,7 @@ class Master:
 
     # --- workers -----------------------------------------------------------------------------------------------------
 
-    async def _bring_up(self, plan: Sequence[tuple[str, int]], listening: Listening) -> list[Slot]:
+    async def _bring_up(self, plan: Sequence[tuple[str, int]], config: Config, listening: Listening) -> list[Slot]:
         """Start workers and wait until they are ready; from then on they are replaced when they die.
 
         Raises:
@@ -175,9 +178,9 @@ class Master:
         """
 
         def spawn(slot: Slot) -> Child:
-            return self._new_child(slot.role, slot.index, listening)
+            return self._new_child(slot.role, slot.index, slot.config, listening)
 
-        slots = [Slot(role, index, spawn, self._log) for role, index in plan]
+        slots = [Slot(role, index, config, spawn, self._log) for role, index in plan]
         try:
             await self._wait_up([slot.child for slot in slots])
         except StartFailed:
@@ -198,16 +201,16 @@ class Master:
         if problems:
             raise StartFailed("; ".join(dict.fromkeys(problems)))
 
-    def _new_child(self, role: str, index: int, listening: Listening) -> Child:
+    def _new_child(self, role: str, index: int, config: Config, listening: Listening) -> Child:
         sockets = listening.for_worker(index) if role in LISTENING_COMMANDS.values() else []
         start = Start(
-            config_directory=self.config.directory,
+            config=snapshot(config),
             worker_number=self._free_number(),
-            listeners=[(sock.fileno(), service) for sock, service in sockets],
+            listeners=[(sock.fileno(), config.services.index(service)) for sock, service in sockets],
             roles=self._roles,
             is_verbose=self._mail_log.is_verbose,
         )
-        environment = worker_environment(self.config.words("export_environment"))
+        environment = worker_environment(config.words("export_environment"))
         child = Child(role, start, [sock for sock, _ in sockets], environment)
         self._children[child.pid] = child
         return child

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from gateway.config import Config
 from gateway.master.child import Child, describe
 from gateway.observe import Logger
 
@@ -22,12 +23,13 @@ class Slot:
 
     Args:
         role, index: what runs here; ``index`` picks the sockets.
+        config: what its workers get.
         spawn: starts a worker for this slot.
         log: where deaths are reported.
     """
 
-    def __init__(self, role: str, index: int, spawn: Callable[[Slot], Child], log: Logger) -> None:
-        self.role, self.index = role, index
+    def __init__(self, role: str, index: int, config: Config, spawn: Callable[[Slot], Child], log: Logger) -> None:
+        self.role, self.index, self.config = role, index, config
         self.restarts = 0
         self._spawn, self._log = spawn, log
         self._backoff_s = BACKOFF_FIRST_S

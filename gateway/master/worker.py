@@ -14,20 +14,18 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from contextlib import suppress
 
 import uvloop
 
-from gateway.config import Config, default_registry, read
-from gateway.hooks.manager import PluginManager
+from gateway.config import Config
 from gateway.master.channel import Failed, Ready, Reload, Reloaded, Start, Stop, ToWorker, WorkerChannel
 from gateway.master.privileges import drop, raise_file_limit
 from gateway.master.roles import resolve
-from gateway.master.settings import load_with_plugins
+from gateway.master.settings import admit_plugins, restore
 from gateway.model.errors import ConfigError, GatewayError
 from gateway.net.worker import Listener, WorkerContext
-from gateway.observe import Logger, MailLog
+from gateway.observe import MailLog
 
 ORPHAN_DRAIN_S = 5.0
 """Seconds that running work may still take when the master died."""
@@ -58,7 +56,7 @@ def main(argv: list[str]) -> int:
         channel.send(Failed(f"{role}: {exc}"))
         return 1
     except Exception as exc:
-        log_traceback(log, exc)
+        log.traceback(exc)
         channel.send(Failed(f"{role}: {type(exc).__name__}: {exc}"))
         return 1
     finally:
@@ -72,16 +70,14 @@ def _prepare(start: Start) -> tuple[Config, MailLog]:
     Raises:
         ConfigError: the configuration is wrong, or the account cannot be used. OSError: no more privileges to drop to.
     """
-    registry = default_registry()
-    config = read(start.config_directory, registry=registry)
+    config = restore(start.config)
     mail_log = MailLog.open(config)
     mail_log.is_verbose = start.is_verbose
     raise_file_limit()
     os.chdir(config.text("queue_directory"))
     os.umask(0o077)
     drop(config)
-    PluginManager(config.words("plugins")).add_parameters(registry)
-    config.check()
+    admit_plugins(config)
     return config, mail_log
 
 
@@ -95,7 +91,7 @@ class _Worker:
         self._context = WorkerContext(
             config=config,
             mail_log=mail_log,
-            listeners=[Listener(socket.socket(fileno=fd), service) for fd, service in start.listeners],
+            listeners=[Listener(socket.socket(fileno=fd), config.services[row]) for fd, row in start.listeners],
             worker_number=start.worker_number,
             report_ready=self._report_ready,
         )
@@ -106,7 +102,7 @@ class _Worker:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._unhandled)
         loop.add_signal_handler(signal.SIGTERM, self._stop, self._context.drain_s)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # reloads come through the channel
         watcher = threading.Thread(target=self._watch, args=(loop,), name="channel", daemon=True)
         watcher.start()
         try:
@@ -127,7 +123,7 @@ class _Worker:
                 if isinstance(order, Stop):
                     loop.call_soon_threadsafe(self._stop, order.drain_s)
                 elif isinstance(order, Reload):
-                    loop.call_soon_threadsafe(self._reload)
+                    loop.call_soon_threadsafe(self._reload, order.config)
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(self._stop, ORPHAN_DRAIN_S)
         if not self._ended.wait(ORPHAN_DRAIN_S + _HANG_S):
@@ -143,21 +139,22 @@ class _Worker:
         self._context.drain_s = drain_s
         self._context.stop.set()
 
-    def _reload(self) -> None:
+    def _reload(self, data: bytes) -> None:
         if self._reloading is None or self._reloading.done():
-            self._reloading = asyncio.get_running_loop().create_task(self._read_again())
+            self._reloading = asyncio.get_running_loop().create_task(self._change_over(data))
 
-    async def _read_again(self) -> None:
+    async def _change_over(self, data: bytes) -> None:
         """Reload in place; whatever goes wrong leaves the old configuration in force."""
         try:
-            config = load_with_plugins(self._start.config_directory)
+            config = restore(data)
+            admit_plugins(config)
             self._context.mail_log.reopen(config)
             await self._context.reload(config)
         except ConfigError as exc:
             self._log.error(f"reload refused: {exc}")
             self._channel.send(Reloaded(str(exc)))
         except Exception as exc:
-            log_traceback(self._log, exc)
+            self._log.traceback(exc)
             self._channel.send(Reloaded(f"{type(exc).__name__}: {exc}"))
         else:
             self._channel.send(Reloaded())
@@ -166,13 +163,7 @@ class _Worker:
         """Errors that reached nobody: they belong into the mail log."""
         self._log.error(f"event loop: {context.get('message')}")
         if isinstance(exc := context.get("exception"), BaseException):
-            log_traceback(self._log, exc)
-
-
-def log_traceback(log: Logger, exc: BaseException) -> None:
-    """A bug: where it happened, one log line a frame."""
-    for line in "".join(traceback.format_exception(exc)).splitlines():
-        log.panic(line)
+            self._log.traceback(exc)
 
 
 def _name_process(role: str) -> None:

@@ -11,6 +11,7 @@ import atexit
 import os
 import threading
 import time
+import traceback
 from asyncio import AbstractEventLoop, _get_running_loop
 from collections import deque
 from collections.abc import Callable
@@ -195,6 +196,11 @@ class Logger:
     def panic(self, text: str) -> None:
         """A bug of ours."""
         self._log.put(Level.FATAL, self._panic, text)
+
+    def traceback(self, exc: BaseException) -> None:
+        """A bug of ours, and where it happened: one line for each line of the traceback."""
+        for line in "".join(traceback.format_exception(exc)).splitlines():
+            self.panic(line)
 
 
 def printable(text: str) -> str:
