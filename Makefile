@@ -64,3 +64,7 @@ $(VENV)/.installed-bench: pyproject.toml $(VENV)/.installed
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
+
+.PHONY: hooks-doc
+hooks-doc:
+	$(BIN)/python -Im gateway.hooks.document > docs/hooks.md

@@ -11,7 +11,7 @@ import inspect
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -53,12 +53,13 @@ class PluginManager:
 
     Args:
         entries: the words of main.cf's ``plugins``.
+        objects: further plugins by name, called after those: for tests.
 
     Raises:
         ConfigError: a plugin is not installed, cannot be imported, or breaks the contract.
     """
 
-    def __init__(self, entries: Sequence[str]) -> None:
+    def __init__(self, entries: Sequence[str], *, objects: Mapping[str, object] | None = None) -> None:
         self._registry = pluggy.PluginManager(PROJECT)
         self._registry.add_hookspecs(Specs)
         self._specs = {name: getattr(self._registry.hook, name) for name in (*REGISTER, *STAGES, *OBSERVERS)}
@@ -67,6 +68,8 @@ class PluginManager:
         points = {point.name: point for point in entry_points(group=GROUP)}
         for entry in entries:
             self._load(parse_options(entry), points)
+        for name, plugin in (objects or {}).items():
+            self._add(PluginOptions(name), name, plugin)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,6 +81,9 @@ class PluginManager:
         if name in self.options:
             raise ConfigError(f"{name} is listed twice", parameter="plugins")
         plugin = _from_file(options.name, name) if options.name.startswith("/") else _from_entry_point(name, points)
+        self._add(options, name, plugin)
+
+    def _add(self, options: PluginOptions, name: str, plugin: object) -> None:
         if inspect.isclass(plugin):
             plugin = _guarded(name, "instantiate", plugin)
         try:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from gateway.model.session import Client
+from gateway.net.hosts_file import HostsFile
 from gateway.net.resolver import DnsNotFound, DnsTemporary, Resolver
 
 
-async def identify(address: str, port: str, resolver: Resolver | None) -> Client:
+async def identify(address: str, port: str, resolver: Resolver | None, hosts: HostsFile) -> Client:
     """Look up a client's name; it counts only when it resolves back to the address.
 
     Args:
         address: IPv4 or IPv6 text.
         port: TCP port text.
         resolver: None when smtpd_peername_lookup is off.
+        hosts: asked before DNS, as the system's own lookups do.
 
     Returns:
         ``name_code`` 2 with the name; 4 when DNS had no answer now; 5 when there is no name or it is forged.
     """
     if resolver is None:
         return Client(address, port)
+    if name := hosts.name_of(address):
+        return Client(address, port, name, name, 2, 2)
     try:
         reverse = await resolver.ptr(address)
     except DnsTemporary:

@@ -66,7 +66,8 @@ class Conversation:
     async def greet(self) -> Reply:
         """Name the client, count it, judge it; the reply is the banner or a refusal."""
         service, session = self.service, self.session
-        session.client = await identify(session.client.address, session.client.port, service.resolver)
+        given = session.client
+        session.client = await identify(given.address, given.port, service.resolver, service.hosts)
         service.log.info(f"connect from {session.client.label}")
         if not await service.trusted_clients.matches(session.client.name, session.client.address):
             self.is_counted = True

@@ -13,6 +13,7 @@ from gateway.hooks.chain import Chain, Runtime
 from gateway.hooks.manager import PluginManager
 from gateway.maps.match_list import NetworkList
 from gateway.model.session import Client
+from gateway.net.hosts_file import HostsFile
 from gateway.net.resolver import Resolver
 from gateway.observe import Counters, Logger
 from gateway.proto.smtp_settings import SmtpdSettings
@@ -66,6 +67,7 @@ class SmtpdService:
         self.xclient_hosts, self.xforward_hosts, self.trusted_clients = xclient_hosts, xforward_hosts, trusted_clients
         self.settings, self.log, self.counters, self.clock = settings, log, counters, clock
         self.runtime = runtime
+        self.hosts = HostsFile()
         self.resolver = resolver if config.boolean("smtpd_peername_lookup") else None
         self.chains: dict[str, Chain] = {stage: plugins.chain(stage, config, runtime) for stage in SESSION_STAGES}
         self.observers = {hook: plugins.observers(hook) for hook in ("unknown", "reset", "disconnect")}
