@@ -30,7 +30,7 @@ def test_text_is_unfolded_and_keeps_foreign_octets() -> None:
 
 def test_scanning_can_go_on_behind_a_field() -> None:
     first = next(rfc5322.iter_headers(BLOCK))
-    assert [header.name for header in rfc5322.iter_headers(BLOCK, first.end)][0] == "Subject"
+    assert next(header.name for header in rfc5322.iter_headers(BLOCK, first.end)) == "Subject"
 
 
 @pytest.mark.parametrize(("index", "value"), [(1, b" by a\r\n\tid 1"), (2, b"by b"), (3, None)])
