@@ -91,7 +91,8 @@ class KillRounds:
         self.gateway, self.sink, self.per_round = gateway, sink, per_round
         self.tally = Tally()
         self._random = random.Random(seed)
-        self._load = Load(gateway.port, sessions=sessions)
+        # Large bodies go through files of their own: another path through the spool.
+        self._load = Load(gateway.port, sessions=sessions, large_every=25)
         self._kill_times: list[float] = []
 
     def run(self, rounds: int) -> Tally:

@@ -74,6 +74,11 @@ class LoadReport:
     errors: int = 0
 
 
+def _lines(length: int) -> bytes:
+    """At least ``length`` octets of text in lines."""
+    return (b"x" * 70 + b"\r\n") * (length // 72 + 1)
+
+
 class Load:
     """Sends messages with unique identifiers over some connections until told to stop.
 
@@ -85,6 +90,7 @@ class Load:
         prefix: start of each identifier.
         limit: stop by itself after so many messages were begun; 0: never.
         per_connection: messages a connection before QUIT.
+        large_every: each so many-th message has ``large_length`` octets of body instead; 0: none.
     """
 
     def __init__(
@@ -97,6 +103,8 @@ class Load:
         prefix: str = "m",
         limit: int = 0,
         per_connection: int = 20,
+        large_every: int = 0,
+        large_length: int = 300_000,
     ) -> None:
         self.port, self.sessions, self.prefix, self.limit = port, sessions, prefix, limit
         self.per_connection = per_connection
@@ -105,7 +113,8 @@ class Load:
         self._numbers = itertools.count(1)
         self._begun = 0
         self._is_stopping = False
-        self._body = (b"x" * 70 + b"\r\n") * (length // 72 + 1)
+        self._body, self._large_body = _lines(length), _lines(large_length)
+        self._large_every = large_every
 
     def stop(self) -> None:
         """Let each connection finish its message, then end."""
@@ -149,7 +158,9 @@ class Load:
 
     async def _message(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._begun += 1
-        identifier = f"{self.prefix}{next(self._numbers)}"
+        number = next(self._numbers)
+        identifier = f"{self.prefix}{number}"
+        is_large = self._large_every and number % self._large_every == 0
         for command, wanted in (
             (b"MAIL FROM:<sender@a.example>\r\n", b"250"),
             (f"RCPT TO:<r@{next(self._domains)}>\r\n".encode(), b"250"),
@@ -164,7 +175,7 @@ class Load:
                 return
         head = f"From: <sender@a.example>\r\nSubject: load {identifier}\r\nX-Load-Id: {identifier}\r\n\r\n"
         self.report.in_doubt.add(identifier)
-        writer.write(head.encode() + self._body + b".\r\n")
+        writer.write(head.encode() + (self._large_body if is_large else self._body) + b".\r\n")
         reply = await self._reply(reader)
         self.report.in_doubt.discard(identifier)
         if reply.startswith(b"250"):
