@@ -1,0 +1,65 @@
+"""Parameters of Postfix 3.7: local, virtual and pipe delivery. Source: postconf(5)."""
+
+from __future__ import annotations
+
+from string import ascii_lowercase, ascii_uppercase
+
+from gateway.config.parameter import Parameter, boolean, integer, raw, seconds, size, text, words
+
+_SAFE = "1234567890!@%-_=+:,./" + ascii_lowercase + ascii_uppercase
+
+PARAMETERS: tuple[Parameter, ...] = (
+    words("alias_database", "hash:/etc/aliases"),
+    words("alias_maps", "hash:/etc/aliases, nis:mail.aliases"),
+    words("allow_mail_to_commands", "alias, forward"),
+    words("allow_mail_to_files", "alias, forward"),
+    boolean("allow_min_user", "no"),
+    boolean("biff", "yes"),
+    raw("command_execution_directory"),
+    text("command_expansion_filter", _SAFE),
+    seconds("command_time_limit", "1000s"),
+    text("default_privs", "nobody"),
+    integer("deliver_lock_attempts", "20", low=1),
+    seconds("deliver_lock_delay", "1s"),
+    text("execution_directory_expansion_filter", _SAFE),
+    boolean("expand_owner_alias", "no"),
+    words("export_environment", "TZ MAIL_CONFIG LANG"),
+    text("fallback_transport"),
+    words("fallback_transport_maps"),
+    text("forward_expansion_filter", _SAFE),
+    raw("forward_path", "$home/.forward${recipient_delimiter}${extension}, $home/.forward"),
+    boolean("frozen_delivered_to", "yes"),
+    text("home_mailbox"),
+    text("local_command_shell"),
+    text("local_delivery_status_filter", "$default_delivery_status_filter"),
+    integer("local_destination_concurrency_limit", "2"),
+    integer("local_destination_recipient_limit", "1"),
+    words("local_login_sender_maps", "static:*"),
+    raw("luser_relay"),
+    text("mail_spool_directory", "/var/mail"),
+    raw("mailbox_command"),
+    words("mailbox_command_maps"),
+    words("mailbox_delivery_lock", "fcntl, dotlock"),
+    size("mailbox_size_limit", "51200000"),
+    text("mailbox_transport"),
+    words("mailbox_transport_maps"),
+    text("newaliases_path", "/usr/bin/newaliases"),
+    boolean("owner_request_special", "yes"),
+    text("pipe_delivery_status_filter", "$default_delivery_status_filter"),
+    words("prepend_delivered_header", "command, file, forward"),
+    words("propagate_unmatched_extensions", "canonical, virtual"),
+    text("recipient_delimiter"),
+    boolean("require_home_directory", "no"),
+    boolean("reset_owner_alias", "no"),
+    seconds("stale_lock_time", "500s"),
+    boolean("sun_mailtool_compatibility", "no"),
+    text("virtual_delivery_status_filter", "$default_delivery_status_filter"),
+    words("virtual_gid_maps"),
+    text("virtual_mailbox_base"),
+    words("virtual_mailbox_domains", "$virtual_mailbox_maps"),
+    size("virtual_mailbox_limit", "51200000"),
+    words("virtual_mailbox_lock", "fcntl, dotlock"),
+    words("virtual_mailbox_maps"),
+    integer("virtual_minimum_uid", "100"),
+    words("virtual_uid_maps"),
+)

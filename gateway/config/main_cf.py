@@ -1,0 +1,122 @@
+"""The main.cf reader: settings with their lines; and the writer that changes some and keeps the rest.
+
+Knows no parameter. Source: postconf(5), "general format"; postconf(1) -e, -#, -X.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from gateway.config.lines import BLANKS, is_comment, logical_lines, read_lines
+from gateway.model.errors import ConfigError
+
+
+class Setting(msgspec.Struct, frozen=True, gc=False):
+    """One ``name = value`` with the place it came from (line 0: not from a file)."""
+
+    name: str
+    value: str
+    file: str = ""
+    line: int = 0
+
+
+def split_setting(text: str, *, file: str = "", line: int = 0) -> tuple[str, str]:
+    """``name = value`` to its two parts, blanks around them removed; the value may be empty and have more ``=``.
+
+    Raises:
+        ConfigError: no ``=``, or no single word before it.
+    """
+    name, equals, value = text.partition("=")
+    name = name.strip(BLANKS)
+    if not equals or (name and any(blank in name for blank in BLANKS)):
+        raise ConfigError(f'expected "name = value", got "{text[:60]}"', file=file, line=line)
+    if not name:
+        raise ConfigError(f'no parameter name before "=": "{text[:60]}"', file=file, line=line)
+    return name, value.strip(BLANKS)
+
+
+def parse_main_cf(lines: Iterable[str], file: str = "main.cf") -> tuple[dict[str, Setting], list[str]]:
+    """Read main.cf.
+
+    Args:
+        lines: physical lines.
+    Returns:
+        Settings by name (a later one replaces an earlier one), and warnings.
+    Raises:
+        ConfigError: a line that is no setting.
+    """
+    settings: dict[str, Setting] = {}
+    warnings: list[str] = []
+    for logical in logical_lines(lines, file):
+        if logical.is_indented:
+            warnings.append(f"{file}, line {logical.first}: starts with white space but continues no line")
+        name, value = split_setting(logical.text, file=file, line=logical.first)
+        earlier = settings.get(name)
+        if earlier is not None:
+            where = f"{file}, line {logical.first}"
+            warnings.append(f"{where}: {name}: replaces the earlier value of line {earlier.line}: {earlier.value}")
+        settings[name] = Setting(name, value, file, logical.first)
+    return settings, warnings
+
+
+def read_main_cf(path: str) -> tuple[dict[str, Setting], list[str]]:
+    """:func:`parse_main_cf` of a file.
+
+    Raises:
+        ConfigError: unreadable, or a line that is no setting.
+    """
+    return parse_main_cf(read_lines(path), path)
+
+
+def edit_main_cf(
+    lines: Iterable[str],
+    *,
+    change: Mapping[str, str] | None = None,
+    comment_out: Iterable[str] = (),
+    remove: Iterable[str] = (),
+    file: str = "main.cf",
+) -> list[str]:
+    """Change settings and keep every other line, comments and order included.
+
+    A changed setting takes the place of its first occurrence, further ones are dropped; one that is new goes to the
+    end. Comments inside a setting's continuation lines stay.
+
+    Args:
+        lines: physical lines without line ends.
+        change: new values by name. comment_out, remove: names.
+    Returns:
+        The new physical lines.
+    Raises:
+        ConfigError: the text is no main.cf, or a new value has a line break that would not read back.
+    """
+    source = list(lines)
+    change, commented, removed = dict(change or {}), set(comment_out), set(remove)
+    for name, value in change.items():
+        if any(character in value for character in "\r\n\0"):
+            raise ConfigError("a value must be one line", file=file, parameter=name)
+    result: list[str] = []
+    written: set[str] = set()
+    done = 0
+    for logical in logical_lines(source, file):
+        name, _ = split_setting(logical.text, file=file, line=logical.first)
+        result += source[done : logical.first - 1]
+        body = source[logical.first - 1 : logical.last]
+        done = logical.last
+        if name in change:
+            if name not in written:
+                result.append(f"{name} = {change[name]}".rstrip())
+                written.add(name)
+            result += [line for line in body if is_comment(line)]
+        elif name in removed:
+            result += [line for line in body if is_comment(line)]
+        elif name in commented:
+            result += [line if is_comment(line) else f"#{line}" for line in body]
+        else:
+            result += body
+    tail = source[done:]
+    added = [f"{name} = {value}".rstrip() for name, value in change.items() if name not in written]
+    if added and tail and tail[-1] == "":  # the file ends with a line end: add before it
+        return [*result, *tail[:-1], *added, ""]
+    return [*result, *tail, *added, *([""] if added else [])]

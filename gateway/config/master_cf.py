@@ -1,0 +1,230 @@
+"""The master.cf reader: rows of eight columns and what they mean.
+
+Source: master(5). Unlike Postfix, which warns and uses the last one, a second row of the same name and type is an
+error: which of two listeners counts should never be a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from gateway.config.lines import BLANKS, logical_lines, read_lines
+from gateway.config.main_cf import split_setting
+from gateway.model.errors import ConfigError
+
+TYPES = ("inet", "unix", "fifo", "pass", "unix-dgram")
+FIELDS = ("service", "type", "private", "unprivileged", "chroot", "wakeup", "process_limit", "command")
+"""Column names, as ``postconf -F`` has them."""
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """One row as written.
+
+    Args:
+        fields: the first seven columns.
+        command: program name.
+        arguments: the rest, each ``{group}`` one argument, normalised to ``{text}``.
+        file, line: where it starts.
+        last: its last physical line.
+    """
+
+    fields: tuple[str, ...]
+    command: str
+    arguments: tuple[str, ...]
+    file: str = ""
+    line: int = 0
+    last: int = 0
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Service name and type: what identifies a row."""
+        return self.fields[0], self.fields[1]
+
+
+class Service(msgspec.Struct, frozen=True, gc=False):
+    """One service, defaults filled in.
+
+    Args:
+        name: ``smtp``, ``127.0.0.1:10025``, ``relay`` …
+        type: ``inet unix fifo pass unix-dgram``.
+        private: reached by the system itself only (socket under ``private/``).
+        unprivileged: runs as ``mail_owner``.
+        chroot: runs in the queue directory.
+        wakeup: seconds between wake-ups, 0 for never.
+        wakeup_is_lazy: no wake-up before the first use (the ``?`` after the number).
+        maxproc: process limit, 0 for none.
+        command: program name, e.g. ``smtpd``.
+        args: its arguments without ``-o``, groups without their braces.
+        overrides: parameters from ``-o``, not expanded.
+        line: line number in master.cf.
+    """
+
+    name: str
+    type: str
+    private: bool
+    unprivileged: bool
+    chroot: bool
+    wakeup: int
+    wakeup_is_lazy: bool
+    maxproc: int
+    command: str
+    args: tuple[str, ...]
+    overrides: dict[str, str]
+    line: int = 0
+
+
+def split_arguments(text: str, *, file: str = "", line: int = 0) -> list[str]:
+    """Split at white space; a ``{`` keeps everything to its ``}`` in one argument.
+
+    Raises:
+        ConfigError: braces that do not match.
+    """
+    found: list[str] = []
+    start, level = -1, 0
+    for at, character in enumerate(text):
+        if character == "{":
+            level += 1
+        elif character == "}" and level:
+            level -= 1
+        if level == 0 and character in BLANKS:
+            if start >= 0:
+                found.append(text[start:at])
+            start = -1
+        elif start < 0:
+            start = at
+    if level:
+        raise ConfigError(f'"{{" is never closed in "{text[start : start + 60]}"', file=file, line=line)
+    if start >= 0:
+        found.append(text[start:])
+    return found
+
+
+def unbrace(argument: str) -> str:
+    """The text of a ``{ group }``, blanks at its ends removed; any other argument as it is."""
+    if argument.startswith("{") and argument.endswith("}"):
+        return argument[1:-1].strip(BLANKS)
+    return argument
+
+
+def parse_row(text: str, *, file: str = "", line: int = 0, last: int = 0) -> Row:
+    """One logical line.
+
+    Raises:
+        ConfigError: too few columns, or a column that cannot be what it is.
+    """
+    columns = text.split(None, 7)
+    if len(columns) < 8:
+        wanted = "service type private unprivileged chroot wakeup maxproc command"
+        raise ConfigError(f"{len(columns)} columns, expected at least 8: {wanted}", file=file, line=line)
+    kind, private, unprivileged, chroot, wakeup, limit = columns[1:7]
+
+    def bad(name: str, value: str, expected: str) -> ConfigError:
+        return ConfigError(f'{name} "{value}": expected {expected}', file=file, line=line)
+
+    if kind not in TYPES:
+        raise bad("service type", kind, "one of " + ", ".join(TYPES))
+    for name, value in (("private", private), ("unprivileged", unprivileged), ("chroot", chroot)):
+        if value not in ("y", "n", "-"):
+            raise bad(name, value, "y, n or -")
+    if kind == "inet" and private != "n":
+        raise bad("private", private, "n, because an inet service cannot be private")
+    seconds = wakeup.removesuffix("?")
+    if wakeup != "-" and not _is_number(seconds):
+        raise bad("wakeup", wakeup, "seconds, seconds with ? or -")
+    if limit != "-" and not _is_number(limit):
+        raise bad("maxproc", limit, "a number or -")
+    command, *arguments = split_arguments(columns[7], file=file, line=line)
+    normal = [f"{{{unbrace(item)}}}" if unbrace(item) is not item else item for item in arguments]
+    return Row(tuple(columns[:7]), command, _normal_overrides(normal, file, line), file, line, last or line)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
+
+
+def _normal_overrides(arguments: list[str], file: str, line: int) -> tuple[str, ...]:
+    """``-o {name = value}`` in the shortest form that means the same."""
+    normal: list[str] = []
+    for before, item in zip(["", *arguments], arguments, strict=False):
+        if before == "-o" and item.startswith("{"):
+            name, value = split_setting(unbrace(item), file=file, line=line)
+            has_blanks = any(blank in value for blank in BLANKS)
+            normal.append(f"{{{name}={value}}}" if has_blanks else f"{name}={value}")
+        else:
+            normal.append(item)
+    return tuple(normal)
+
+
+def parse_master_cf(lines: Iterable[str], file: str = "master.cf") -> list[Row]:
+    """Read master.cf.
+
+    Raises:
+        ConfigError: a bad row, or a second one of the same name and type.
+    """
+    rows: list[Row] = []
+    known: dict[tuple[str, str], int] = {}
+    for logical in logical_lines(lines, file):
+        row = parse_row(logical.text, file=file, line=logical.first, last=logical.last)
+        earlier = known.setdefault(row.key, logical.first)
+        if earlier != logical.first:
+            name, kind = row.key
+            raise ConfigError(f"service {name}/{kind} is already defined in line {earlier}", file=file, line=row.line)
+        rows.append(row)
+    return rows
+
+
+def read_master_cf(path: str) -> list[Row]:
+    """:func:`parse_master_cf` of a file.
+
+    Raises:
+        ConfigError: unreadable, a bad row, or a second one of the same name and type.
+    """
+    return parse_master_cf(read_lines(path), path)
+
+
+def split_options(row: Row) -> tuple[dict[str, str], tuple[str, ...]]:
+    """``-o`` settings and the other arguments of a row.
+
+    Raises:
+        ConfigError: a ``-o`` without ``name=value``.
+    """
+    overrides: dict[str, str] = {}
+    others: list[str] = []
+    arguments = iter(row.arguments)
+    for argument in arguments:
+        if argument == "-o" or (argument.startswith("-o") and "=" in argument):
+            setting = next(arguments, "") if argument == "-o" else argument[2:]
+            name, value = split_setting(unbrace(setting), file=row.file, line=row.line)
+            overrides[name] = value
+        else:
+            others.append(unbrace(argument))
+    return overrides, tuple(others)
+
+
+def service_of(row: Row, *, default_chroot: bool, default_limit: int) -> Service:
+    """Fill in the defaults of a row.
+
+    Args:
+        default_chroot: what ``-`` means in the chroot column (no, since compatibility level 1).
+        default_limit: ``default_process_limit``.
+    Raises:
+        ConfigError: a ``-o`` without ``name=value``.
+    """
+    name, kind, private, unprivileged, chroot, wakeup, limit = row.fields
+    overrides, others = split_options(row)
+    return Service(
+        name=name,
+        type=kind,
+        private=private in ("y", "-"),
+        unprivileged=unprivileged in ("y", "-"),
+        chroot=default_chroot if chroot == "-" else chroot == "y",
+        wakeup=0 if wakeup == "-" else int(wakeup.removesuffix("?")),
+        wakeup_is_lazy=wakeup.endswith("?"),
+        maxproc=default_limit if limit == "-" else int(limit),
+        command=row.command,
+        args=others,
+        overrides=overrides,
+        line=row.line,
+    )

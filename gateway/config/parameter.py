@@ -1,0 +1,92 @@
+"""One parameter of main.cf: its type, default, limits and a line of documentation.
+
+The factories (:func:`text`, :func:`integer`, …) keep the tables in ``gateway/config/known`` at one line a parameter.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+NO_EFFECT = "Accepted without effect so far."
+"""Documentation of a Postfix parameter that no room reads yet."""
+
+
+class Kind(Enum):
+    """How a value is written and what it becomes."""
+
+    TEXT = "text"  # str, expanded
+    RAW = "raw text"  # str, not expanded: its $names are filled in when it is used
+    INTEGER = "integer"  # int
+    BOOLEAN = "boolean"  # bool: yes, no
+    SECONDS = "time"  # float seconds: integer and one of s m h d w
+    SIZE = "size"  # int octets
+    WORDS = "list"  # tuple[str, ...]: separated by commas or white space, {groups} kept whole
+    CHOICE = "choice"  # str: one of a few words
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """A known parameter.
+
+    Args:
+        name: as in main.cf.
+        kind: its type.
+        default: value when main.cf has none, in main.cf's own syntax (``$name`` allowed).
+        doc: one line in plain words.
+        unit: unit of a bare number of Kind.SECONDS: ``s m h d w``.
+        minimum, maximum: limits of a number (seconds for Kind.SECONDS), inclusive; None: none.
+        choices: the words of Kind.CHOICE; the empty word must be listed when it is legal.
+        origin: who added it: ``postfix``, ``postgate`` or a plugin's name.
+    """
+
+    name: str
+    kind: Kind = Kind.TEXT
+    default: str = ""
+    doc: str = NO_EFFECT
+    unit: str = "s"
+    minimum: int | None = None
+    maximum: int | None = None
+    choices: tuple[str, ...] = ()
+    origin: str = "postfix"
+
+
+def text(name: str, default: str = "", doc: str = NO_EFFECT) -> Parameter:
+    """A value that is used as it is, after expansion."""
+    return Parameter(name, Kind.TEXT, default, doc)
+
+
+def raw(name: str, default: str = "", doc: str = NO_EFFECT) -> Parameter:
+    """A value whose ``$names`` are filled in when it is used, not when it is read."""
+    return Parameter(name, Kind.RAW, default, doc)
+
+
+def words(name: str, default: str = "", doc: str = NO_EFFECT) -> Parameter:
+    """A list separated by commas or white space."""
+    return Parameter(name, Kind.WORDS, default, doc)
+
+
+def boolean(name: str, default: str, doc: str = NO_EFFECT) -> Parameter:
+    """``yes`` or ``no``."""
+    return Parameter(name, Kind.BOOLEAN, default, doc)
+
+
+def integer(name: str, default: str, doc: str = NO_EFFECT, low: int = 0, high: int | None = None) -> Parameter:
+    """A whole number from ``low`` to ``high``."""
+    return Parameter(name, Kind.INTEGER, default, doc, minimum=low, maximum=high)
+
+
+def size(name: str, default: str, doc: str = NO_EFFECT, low: int = 0) -> Parameter:
+    """A number of octets."""
+    return Parameter(name, Kind.SIZE, default, doc, minimum=low)
+
+
+def seconds(name: str, default: str, doc: str = NO_EFFECT, low: int = 1, unit: str = "s") -> Parameter:
+    """A time; a bare number counts in ``unit``."""
+    return Parameter(name, Kind.SECONDS, default, doc, unit=unit, minimum=low)
+
+
+def choice(name: str, default: str, choices: str, doc: str = NO_EFFECT, *, may_be_empty: bool = False) -> Parameter:
+    """One of the space-separated ``choices``."""
+    listed = tuple(choices.split())
+    return Parameter(name, Kind.CHOICE, default, doc, choices=("", *listed) if may_be_empty else listed)
