@@ -12,7 +12,7 @@ Role = Callable[[WorkerContext], Awaitable[None]]
 
 ROLES = {
     "smtpd": "gateway.server.smtpd_process:run",
-    "scheduler": "gateway.scheduler.process:run",
+    "scheduler": "gateway.master.scheduler_role:run",
     "check": "gateway.master.checking:run",
 }
 
