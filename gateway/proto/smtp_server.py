@@ -154,12 +154,13 @@ class ServerSession:
     @property
     def summary(self) -> str:
         """Commands as the "disconnect from" log line ends: ``ehlo=1 mail=1 rcpt=0/1 commands=2/3``."""
-        counts = [(row.verb, *self.counts[row.verb]) for row in (*ROWS, UNKNOWN) if row.verb in self.counts]
-        counts.append(("commands", sum(count[1] for count in counts), sum(count[2] for count in counts)))
-        return " ".join(
-            f"{verb.lower()}={total}" if accepted == total else f"{verb.lower()}={accepted}/{total}"
-            for verb, accepted, total in counts
-        )
+        words = []
+        for row in (*ROWS, UNKNOWN):
+            if row.verb in self.counts:
+                words.append(_count_text(row.verb.lower(), *self.counts[row.verb]))
+        accepted = sum(count[0] for count in self.counts.values())
+        words.append(_count_text("commands", accepted, sum(count[1] for count in self.counts.values())))
+        return " ".join(words)
 
     @property
     def place(self) -> str:
@@ -465,6 +466,10 @@ class ServerSession:
             self._count[0] = min(self._count[0] + 1, self._count[1])
             self.error_count = self._junk_count = 0
         self._say(reply)
+
+
+def _count_text(name: str, accepted: int, total: int) -> str:
+    return f"{name}={total}" if accepted == total else f"{name}={accepted}/{total}"
 
 
 _NEXT: list[Callable[[ServerSession], Event | Wait]] = [ServerSession._next_command] * len(State)
