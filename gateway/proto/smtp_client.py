@@ -36,6 +36,8 @@ class ClientState(Enum):
     BODY = "server waits for content"
     CLOSED = "over"
 
+    __hash__ = object.__hash__  # Enum's own is Python code, and tables are asked several times a command
+
 
 class Verb(Enum):
     """What a reply may answer. The value is the command; two of them are no command of their own."""
@@ -51,6 +53,8 @@ class Verb(Enum):
     END = b"."
     RSET = b"RSET"
     QUIT = b"QUIT"
+
+    __hash__ = object.__hash__
 
 
 class Rule(NamedTuple):

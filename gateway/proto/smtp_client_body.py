@@ -52,8 +52,7 @@ class ContentWriter:
     def _stuff(self, data: bytes) -> bytes:
         if not data:
             return b""
-        if b"\n." in data:
-            data = data.replace(b"\r\n.", b"\r\n..")
+        data = data.replace(b"\r\n.", b"\r\n..")
         if self._is_line_start and data[:1] == b".":
             data = b"." + data
         self._is_line_start = data[-1:] == b"\n"

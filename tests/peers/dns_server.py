@@ -15,6 +15,7 @@ import threading
 from collections.abc import Mapping
 from enum import Enum
 
+import dns.exception
 import dns.flags
 import dns.message
 import dns.name
@@ -118,7 +119,7 @@ class DnsServer:
         if not reply.answer and fault in {None, Fault.NXDOMAIN}:
             soa = f"ns.invalid. root.invalid. 1 3600 600 86400 {self.ttl}"
             reply.authority.append(dns.rrset.from_text(dns.name.root, self.ttl, "IN", "SOA", soa))
-        return reply.to_wire()
+        return _wire(reply, limit=65535 if is_tcp else query.payload or 512)
 
     def _fill(self, reply: dns.message.Message, name: str, kind: str) -> Fault | None:
         """Put the records of ``name`` into the answer, along CNAMEs; the fault that ends the search, if any."""
@@ -147,3 +148,13 @@ class DnsServer:
             )
             name = alias[0].rstrip(".").lower()
         return Fault.SERVFAIL
+
+
+def _wire(reply: dns.message.Message, *, limit: int) -> bytes:
+    """The message, or an empty one with TC when it is too large for the transport."""
+    try:
+        return reply.to_wire(max_size=max(512, limit))
+    except dns.exception.TooBig:
+        reply.answer.clear()
+        reply.flags |= dns.flags.TC
+        return reply.to_wire()
