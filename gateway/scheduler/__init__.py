@@ -4,7 +4,8 @@ Owns routing, the active queue, per-destination concurrency feedback, back-off a
 ``public/qmgr``. Never speaks SMTP, never changes content. Source: qmgr(8), SCHEDULER_README, trivial-rewrite(8).
 """
 
+from gateway.scheduler.control import ControlServer
 from gateway.scheduler.router import Route, Router
 from gateway.scheduler.scheduler import Scheduler
 
-__all__ = ["Route", "Router", "Scheduler"]
+__all__ = ["ControlServer", "Route", "Router", "Scheduler"]

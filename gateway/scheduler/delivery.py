@@ -74,7 +74,7 @@ class Deliverer:
         self.transports = transports
         self._source, self._log, self._clock = source, log, clock
         self._done, self._partly_done = done, partly_done
-        self._deliver_hook, self._delivered_hook = deliver_hook, delivered_hook
+        self.deliver_hook, self.delivered_hook = deliver_hook, delivered_hook
         self._loggers: dict[tuple[str, str], Logger] = {}
         self._error = log.logger("error")
         self._qmgr = log.logger("qmgr")
@@ -151,14 +151,14 @@ class Deliverer:
             nexthop=destination.nexthop,
             sender=str(envelope.sender),
         )
-        if self._deliver_hook is not None:
-            decided = await self._deliver_hook(request)
+        if self.deliver_hook is not None:
+            decided = await self.deliver_hook(request)
             if isinstance(decided, DeliveryReport):
                 return self._checked(decided, job), True
             request = decided
         report = self._checked(await self.transports[request.transport].deliver(request), job)
-        if self._delivered_hook is not None:
-            self._delivered_hook(request, report)
+        if self.delivered_hook is not None:
+            self.delivered_hook(request, report)
         return report, False
 
     def _checked(self, report: DeliveryReport, job: Job) -> DeliveryReport:

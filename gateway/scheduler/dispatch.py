@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from gateway.config import Config
@@ -37,6 +37,7 @@ class Dispatcher:
 
     Args:
         config: for the transports' parameters.
+        transports: master.cf names of those there are.
         settings: the scheduler's.
         router: finds routes.
         deliverer: makes the deliveries.
@@ -49,21 +50,23 @@ class Dispatcher:
     def __init__(
         self,
         config: Config,
+        transports: Iterable[str],
         settings: SchedulerSettings,
+        *,
         router: Router,
         deliverer: Deliverer,
         active: ActiveQueue,
-        *,
         logger: Logger,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._config, self._settings, self._router = config, settings, router
-        self._deliverer, self._active = deliverer, active
+        self._settings, self._router, self._deliverer, self._active = settings, router, deliverer, active
         self._logger, self._spawn, self._clock = logger, spawn, clock
         self._warned: dict[str, float] = {}
         self._routing: set[asyncio.Task[None]] = set()
         self.queues: dict[str, TransportQueue] = {}
+        # All of them now: a parameter that cannot be read must stop the start, not the first message.
+        self._transports = {name: transport_settings(config, name) for name in transports}
 
     def dispatch(self, message: ActiveMessage, recipients: list[Recipient]) -> None:
         """Route and queue these recipients; the message gets one job for each delivery they take."""
@@ -167,8 +170,7 @@ class Dispatcher:
 
     def _queue(self, transport: str) -> TransportQueue | None:
         found = self.queues.get(transport)
-        if found is None and transport in self._deliverer.transports:
-            settings = transport_settings(self._config, transport)
+        if found is None and (settings := self._transports.get(transport)) is not None:
             found = self.queues[transport] = TransportQueue(settings, self._deliverer.attempt, self._died)
         return found
 

@@ -14,8 +14,9 @@ from collections.abc import Callable
 import msgspec
 
 from gateway.config import Config
-from gateway.maps import Table, Tables
+from gateway.maps import Tables
 from gateway.maps.address_class import AddressClass, AddressClasses
+from gateway.maps.table_list import TableList
 from gateway.model.address import Address
 from gateway.scheduler.transport_map import SenderMap, TransportMap
 
@@ -68,22 +69,18 @@ class Router:
         self._clock = clock
         self._classes = classes if classes is not None else AddressClasses(config, tables)
         delimiters = config.text("recipient_delimiter")
-
-        def opened(parameter: str) -> list[Table]:
-            return [tables.open(spec) for spec in config.words(parameter)]
-
         self._map = TransportMap(
-            opened("transport_maps"),
+            TableList.of(config, "transport_maps", tables),
             delimiters=delimiters,
             has_dot="transport_maps" not in config.words("parent_domain_matches_subdomains"),
         )
         self._sender_transports = SenderMap(
-            opened("sender_dependent_default_transport_maps"),
+            TableList.of(config, "sender_dependent_default_transport_maps", tables),
             null_key=config.text("empty_address_default_transport_maps_lookup_key"),
             delimiters=delimiters,
         )
         self._sender_relayhosts = SenderMap(
-            opened("sender_dependent_relayhost_maps"),
+            TableList.of(config, "sender_dependent_relayhost_maps", tables),
             null_key=config.text("empty_address_relayhost_maps_lookup_key"),
             delimiters=delimiters,
         )

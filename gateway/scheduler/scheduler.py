@@ -96,7 +96,7 @@ class Scheduler:
             spawn=self._spawn,
             clock=clock,
         )
-        self._dispatcher = self._make_dispatcher(config, router)
+        self._dispatcher = self._make_dispatcher(config, self._settings, transports, router)
 
     # -- mail in ----------------------------------------------------------------------------------------------------
 
@@ -176,13 +176,13 @@ class Scheduler:
             ConfigError: a parameter cannot be read; everything stays as it was.
         """
         settings = SchedulerSettings.of(config)
-        old, self._settings = self._dispatcher, settings
+        new = self._make_dispatcher(config, settings, transports, router)
+        old, self._dispatcher, self._settings = self._dispatcher, new, settings
         self._active.limit = settings.active_limit
         self._completion.lifetimes = settings.lifetimes
         if reporter is not None:
             self._completion.reporter = reporter
         self._deliverer.transports = transports
-        self._dispatcher = self._make_dispatcher(config, router)
         jobs, slots = old.retire()
         for slot in slots:
             self._retired.add(slot)
@@ -191,6 +191,15 @@ class Scheduler:
             self._dispatcher.dispatch(job.message, job.recipients)
             self._deliverer.end_job(job.message)
         self._wake.set()
+
+    def set_hooks(self, deliver_hook: DeliverHook | None, delivered_hook: DeliveredHook | None) -> None:
+        """Use other hooks for attempts that start from now on: after a reload."""
+        self._deliverer.deliver_hook, self._deliverer.delivered_hook = deliver_hook, delivered_hook
+
+    async def retired(self, deadline_s: float) -> None:
+        """Wait for deliveries that began before the last reload to end; their transports can then be closed."""
+        if self._retired:
+            await asyncio.wait(self._retired, timeout=deadline_s)
 
     async def flush(self, destination: str | None = None) -> int:
         """Try deferred mail now, dead destinations included (``postqueue -f``); returns how many messages became due.
@@ -271,13 +280,16 @@ class Scheduler:
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
-    def _make_dispatcher(self, config: Config, router: Router) -> Dispatcher:
+    def _make_dispatcher(
+        self, config: Config, settings: SchedulerSettings, transports: Mapping[str, Transport], router: Router
+    ) -> Dispatcher:
         return Dispatcher(
             config,
-            self._settings,
-            router,
-            self._deliverer,
-            self._active,
+            transports,
+            settings,
+            router=router,
+            deliverer=self._deliverer,
+            active=self._active,
             logger=self._qmgr,
             spawn=self._spawn,
             clock=self._clock,

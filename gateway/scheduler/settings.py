@@ -105,9 +105,9 @@ def _service(config: Config, name: str) -> Service | None:
 
 def _process_limit(service: Service | None) -> int:
     """The row's maxproc when it has a number: the administrator's cap on deliveries at a time; 0 means no cap."""
-    if service is None or not str(service.maxproc).isdigit():
+    if service is None or service.maxproc is None:
         return DEFAULT_TRANSPORT_LIMIT
-    return int(service.maxproc) or UNLIMITED
+    return service.maxproc or UNLIMITED
 
 
 def _feedback(config: Config, transport: str, sign: str) -> FeedbackFunction:
