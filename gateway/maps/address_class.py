@@ -61,6 +61,7 @@ class AddressClasses:
         self._own_addresses = own_addresses(config)
         self._is_static = all(domains.is_static for _, domains in self._lists)
         self._cache: dict[str, AddressClass] = {}
+        self._distrusts_routing = not config.boolean("allow_untrusted_routing")
         self._has_bang, self._has_percent = config.boolean("swap_bangpath"), config.boolean("allow_percent_hack")
         self._origin = config.text("myorigin").lower() if config.boolean("append_at_myorigin") else ""
         self._hostname = config.text("myhostname").lower()
@@ -114,7 +115,7 @@ class AddressClasses:
             if at and domain:
                 address_class = await self.of(domain)
                 if address_class is not AddressClass.LOCAL:
-                    is_routed = not _ROUTING.isdisjoint(local)
+                    is_routed = self._distrusts_routing and not _ROUTING.isdisjoint(local)
                     return _resolved(f"{local}@{domain}", domain, address_class, is_routed=is_routed)
             if at:
                 here, text = domain or here, local

@@ -62,6 +62,7 @@ class Tables:
         self._types = dict(types or {})
         self._open: dict[str, Table] = {}
         self.warnings: list[str] = []
+        self._warned: set[str] = set()
         self.on_warning: Callable[[str], None] | None = None
         self._around = Surroundings(config.directory, clock, self._warn)
 
@@ -98,6 +99,12 @@ class Tables:
         if kind not in _TYPES:
             raise ConfigError(f'table {spec}: unknown type "{kind}"; known: {", ".join(self.types)}')
         return _TYPES[kind](spec, name, self._around)
+
+    def warn_once(self, text: str) -> None:
+        """Pass a warning on, unless it was passed on before."""
+        if text not in self._warned and len(self._warned) < WARNINGS_LIMIT:
+            self._warned.add(text)
+            self._warn(text)
 
     def _warn(self, text: str) -> None:
         if self.on_warning is not None:

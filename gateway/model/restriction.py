@@ -163,7 +163,10 @@ class RestrictionKind(msgspec.Struct, frozen=True):
     Args:
         factory: makes the restriction for one place in the configuration; ConfigError stops the start.
         arguments: words behind the name that belong to it.
+        is_bounded: all its waits have deadlines of their own, as those of tables and of the resolver do. It is then
+            awaited without a Task, which costs less; otherwise ``plugin_timeout`` is its deadline.
     """
 
     factory: Factory
     arguments: int = 0
+    is_bounded: bool = False

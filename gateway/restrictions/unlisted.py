@@ -1,0 +1,93 @@
+"""Is the address one that its address class knows? Source: reject_unlisted_recipient, reject_unlisted_sender,
+ADDRESS_CLASS_README; local_recipient_maps, virtual_alias_maps, virtual_mailbox_maps, relay_recipient_maps.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.maps import Tables
+from gateway.maps.address_class import AddressClass, AddressClasses
+from gateway.maps.table_list import TableList
+from gateway.model.address import Address
+from gateway.model.restriction import SENDER, ResolvedAddress, Subject
+from gateway.model.session import Session
+from gateway.model.verdict import Verdict
+from gateway.restrictions.replies import refuse
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+
+# class: table that has its addresses, parameter with the reply code, name of the table in the reply, and the enhanced
+# codes for recipient and sender
+_CLASSES = {
+    AddressClass.LOCAL: ("local_recipient_maps", "unknown_local_recipient_reject_code", "local recipient", "5.1.0"),
+    AddressClass.VIRTUAL_ALIAS: ("", "unknown_virtual_alias_reject_code", "virtual alias", "5.1.7"),
+    AddressClass.VIRTUAL_MAILBOX: (
+        "virtual_mailbox_maps", "unknown_virtual_mailbox_reject_code", "virtual mailbox", "5.1.0",
+    ),
+    AddressClass.RELAY: ("relay_recipient_maps", "unknown_relay_recipient_reject_code", "relay recipient", "5.1.0"),
+}  # fmt: skip
+
+
+class AddressTables:
+    """The tables that list valid addresses.
+
+    A table type that is not available is an error where main.cf names it, and an unanswered question in a default: the
+    class then counts as without a list.
+
+    Raises:
+        ConfigError: a table cannot be opened.
+    """
+
+    def __init__(self, config: Config, tables: Tables, classes: AddressClasses) -> None:
+        self._classes = classes
+        self._delimiters = config.text("recipient_delimiter")
+        rewriting = ("canonical_maps", "virtual_alias_maps")
+        self._for_recipient = [TableList.of(config, name, tables) for name in (*rewriting, "recipient_canonical_maps")]
+        self._for_sender = [*self._for_recipient, TableList.of(config, "sender_canonical_maps", tables)]
+        self._lists: dict[AddressClass, TableList] = {}
+        self._codes: dict[AddressClass, int] = {}
+        shows_table = config.boolean("show_user_unknown_table_name")
+        self._texts: dict[AddressClass, str] = {}
+        for address_class, (parameter, code, table, _) in _CLASSES.items():
+            self._lists[address_class] = _opened(config, parameter, tables)
+            self._codes[address_class] = config.integer(code)
+            self._texts[address_class] = "User unknown" + (f" in {table} table" if shows_table else "")
+        self._always_local = frozenset({"postmaster", "mailer-daemon", config.text("double_bounce_sender").lower()})
+
+    async def check(self, session: Session, address: Address, subject: Subject) -> Verdict | None:
+        """A refusal when the class of the address has a list, and the address is neither in it nor rewritten.
+
+        Raises:
+            TableError: a table has no answer now.
+        """
+        resolved = await self._classes.resolve(address)
+        if not (resolved.is_final or resolved.is_relay):
+            return None
+        address_class = await self._classes.of(resolved.domain)
+        is_local = address_class is AddressClass.LOCAL
+        listed = self._lists[address_class]
+        if not listed and address_class is not AddressClass.VIRTUAL_ALIAS:
+            return None
+        if is_local and resolved.address.rpartition("@")[0].lower() in self._always_local:
+            return None
+        for rewriting in self._for_sender if subject is SENDER else self._for_recipient:
+            if rewriting and await self._has(rewriting, resolved, is_local=is_local):
+                return None
+        if listed and await self._has(listed, resolved, is_local=is_local):
+            return None
+        enhanced = _CLASSES[address_class][3] if subject is SENDER else "5.1.1"
+        return refuse(self._codes[address_class], enhanced, subject.refusal(session, self._texts[address_class]))
+
+    async def _has(self, tables: TableList, resolved: ResolvedAddress, *, is_local: bool) -> bool:
+        found = await tables.find_address(resolved.address, delimiters=self._delimiters, is_local=is_local)
+        return found is not None
+
+
+def _opened(config: Config, parameter: str, tables: Tables) -> TableList:
+    if not parameter:
+        return TableList(())
+    if not config.is_set(parameter) and not all(tables.has_type(spec) for spec in config.words(parameter)):
+        return TableList(())
+    return TableList.of(config, parameter, tables)
