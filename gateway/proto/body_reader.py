@@ -15,7 +15,7 @@ import re
 SMALL = 4096
 LONG_LINE = 998  # RFC 5321 §4.5.3.1.6, without CRLF
 
-_BARE_CR = re.compile(rb"\r(?:[^\n]|\Z)")
+_BARE_CR = re.compile(rb"\r(?!\n)")
 _UNDECIDED = re.compile(rb"(?:\r?\n\.?\r?|\r)\Z")
 _END = b"\r\n.\r\n"
 
@@ -25,7 +25,8 @@ class Content:
 
     Args:
         limit: octets a message may have; 0: any number.
-        may_repair: give a bare LF its CR and let a bare CR pass; otherwise either spoils the message.
+        may_repair: a bare LF is given its CR, a bare CR becomes a space (cleanup_replace_stray_cr_lf), so that neither
+            can end a line at the next hop; otherwise either spoils the message.
 
     Attributes:
         size_bytes: octets of the message so far.
@@ -54,14 +55,12 @@ class Content:
         if region.count(b"\n") == region.count(b"\r") and not _BARE_CR.search(region):
             return region
         endings = region.count(b"\r\n")
-        is_lf_bare = region.count(b"\n") != endings
-        self.has_bare_lf |= is_lf_bare
+        self.has_bare_lf |= region.count(b"\n") != endings
         self.has_bare_cr |= region.count(b"\r") != endings
         if not self._may_repair:
             self.is_void = True
-        elif is_lf_bare:
-            return region.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-        return region
+            return region
+        return _BARE_CR.sub(b" ", region).replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
     def accept(self, region: bytes, *, is_end: bool) -> bytes:
         """Count and measure a region as it will be kept; returns what to give out now, maybe with earlier octets."""
@@ -93,12 +92,13 @@ class Content:
         """Look for a line of more than LONG_LINE octets by leaping from line end to line end, a leap a kilobyte."""
         start = -self._line_bytes
         while size - start > LONG_LINE + 1:
-            newline = region.rfind(b"\n", max(start, 0), max(start + LONG_LINE + 2, 0))
+            stop = start + LONG_LINE + 2
+            newline = region.rfind(b"\n", start if start > 0 else 0, stop) if stop > 0 else -1
             if newline < 0:
                 self.has_long_lines = True
                 return
             start = newline + 1
-        newline = region.rfind(b"\n", max(start, 0))
+        newline = region.rfind(b"\n", start if start > 0 else 0)
         self._line_bytes = size - (newline + 1 if newline >= 0 else start)
 
 

@@ -71,11 +71,11 @@ def _read_v1(buffer: bytes) -> ProxyHeader | ProxyError | None:
     words = line.decode("ascii", "replace").split(" ")
     if words[1] == "UNKNOWN":
         return ProxyHeader(True, rest=rest)
-    family = {"TCP4": ipaddress.IPv4Address, "TCP6": ipaddress.IPv6Address}.get(words[1])
-    if family is None or len(words) != 6:
+    if words[1] not in {"TCP4", "TCP6"} or len(words) != 6:
         return ProxyError("malformed version 1 header")
+    parse = ipaddress.IPv4Address if words[1] == "TCP4" else ipaddress.IPv6Address
     try:
-        client, server = _text(family(words[2])), _text(family(words[3]))
+        client, server = _text(parse(words[2])), _text(parse(words[3]))
     except ValueError:
         return ProxyError("malformed address in version 1 header")
     if not _is_port(words[4]) or not _is_port(words[5]):

@@ -278,8 +278,10 @@ def _mail_dsn(raw: dict[str, bytes | None], settings: SmtpdSettings) -> tuple[st
     return ret, envid
 
 
-def parse_bdat(argument: bytes, situation: Situation | None = None) -> Bdat:
+def parse_bdat(argument: bytes, situation: Situation) -> Bdat:
     """BDAT count [LAST]. A count that cannot be read cannot be skipped either, hence 521 (RFC 3030 §2)."""
+    if "chunking" in situation.settings.discard_ehlo_keywords:
+        raise RefusedCommand(replies.NO_CHUNKING)
     words = argument.split()
     is_last = len(words) == 2 and words[1].upper() == b"LAST"
     if not words or len(words) > 1 + is_last or not words[0].isdigit() or len(words[0]) > _MAX_DIGITS:

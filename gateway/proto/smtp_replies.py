@@ -37,6 +37,7 @@ BAD_SENDER = Reply(501, "Bad sender address syntax", "5.1.7")
 BAD_RECIPIENT = Reply(501, "Bad recipient address syntax", "5.1.3")
 BAD_SIZE = Reply(501, "Bad message size syntax", "5.5.4")
 BAD_BDAT = Reply(521, "Syntax: BDAT count [LAST]", "5.5.4", close=True)
+NO_CHUNKING = Reply(521, "Error: command not implemented", "5.5.1", close=True)
 NO_DSN = Reply(501, "DSN support is disabled", "5.7.1")
 TOO_MANY_RECIPIENTS = Reply(452, "Error: too many recipients", "4.5.3")
 

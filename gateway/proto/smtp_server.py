@@ -154,13 +154,10 @@ class ServerSession:
     @property
     def summary(self) -> str:
         """Commands as the "disconnect from" log line ends: ``ehlo=1 mail=1 rcpt=0/1 commands=2/3``."""
-        words = []
-        for row in (*ROWS, UNKNOWN):
-            if row.verb in self.counts:
-                words.append(_count_text(row.verb.lower(), *self.counts[row.verb]))
-        accepted = sum(count[0] for count in self.counts.values())
-        words.append(_count_text("commands", accepted, sum(count[1] for count in self.counts.values())))
-        return " ".join(words)
+        counts = self.counts
+        words = [_count_text(row.verb.lower(), *counts[row.verb]) for row in (*ROWS, UNKNOWN) if row.verb in counts]
+        accepted, total = (sum(column) for column in zip((0, 0), *counts.values(), strict=True))
+        return " ".join((*words, _count_text("commands", accepted, total)))
 
     @property
     def place(self) -> str:
@@ -180,6 +177,8 @@ class ServerSession:
             self._hangup = events.Hangup(refused.reply, "too many errors")
             return refused
         buffer, pos = self._buffer, self._pos
+        if pos >= len(buffer):
+            return self._starved()
         end = buffer.find(b"\n", pos)
         if end < 0 or end - pos > settings.line_length_limit or self._overlong_bytes:
             return self._no_line(end)
@@ -203,19 +202,19 @@ class ServerSession:
             count = self.counts[rule.verb] = [0, 0]
         count[1] += 1
         self._count = count
+        if rule.is_junk:
+            self._count_junk()
         try:
             if is_bare or b"\r" in line or b"\0" in line or not line.isascii():
                 commands.check_line(line, is_bare, settings)
             illegal = rule.illegal.get(self.state)
             if illegal is not None:
                 raise RefusedCommand(illegal)
-            if self.state is State.DENIED and rule.then is not State.CLOSED:
-                raise RefusedCommand(replies.BAD_SYNTAX)
             event = rule.parse(argument, self)
+            if self.state is State.DENIED and rule.then is not State.CLOSED:
+                raise RefusedCommand(replies.access_denied(self._client_label))
         except RefusedCommand as refused:
             return self._refuse_command(refused.reply, rule, line, argument)
-        if rule.is_junk:
-            self._count_junk()
         if rule.answer is not None:
             return self._answer(rule.answer, event)
         if type(event) is commands.Bdat:
@@ -245,7 +244,7 @@ class ServerSession:
 
     def _count_junk(self) -> None:
         self._junk_count += 1
-        if self._junk_count > self.settings.junk_command_limit:
+        if self._junk_count > self.settings.junk_command_limit + 1:  # as Postfix counts
             self.error_count += 1
 
     def _no_line(self, end: int) -> Event | Wait:
@@ -360,7 +359,7 @@ class ServerSession:
     # -- refusals ----------------------------------------------------------------------------------------------------
 
     def _refuse_command(self, reply: Reply, rule: Rule, line: bytes, argument: bytes) -> Event | Wait:
-        if self.state is State.DENIED:
+        if self.state is State.DENIED and reply is not replies.NOT_SMTP:
             reply = replies.access_denied(self._client_label)
         if reply is replies.TOO_MANY_RECIPIENTS:
             self._overshoot += 1
@@ -368,7 +367,7 @@ class ServerSession:
                 self.error_count -= 1  # smtpd_recipient_overshoot_limit: these are not errors yet
         if rule.verb == "BDAT" and not reply.close:
             try:
-                return self._refuse_chunk(reply, commands.parse_bdat(argument).size_bytes)
+                return self._refuse_chunk(reply, commands.parse_bdat(argument, self).size_bytes)
             except RefusedCommand as refused:
                 reply = refused.reply
         verb = text_of(line.partition(b" ")[0]).upper() if rule is UNKNOWN else rule.verb
