@@ -7,7 +7,7 @@ of it is applied once and stored; nothing here is repeated at delivery.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import time
 from typing import BinaryIO, Protocol
 
@@ -31,8 +31,8 @@ from gateway.observe import MailLog
 class Submitter(Protocol):
     """Where finished messages go: the spool's store, or its client in another process."""
 
-    async def submit(self, envelope: Envelope, content: Content) -> None:
-        """Return when the message is on disk. Raises SpoolFull, SpoolUnavailable, SpoolError."""
+    def submit(self, envelope: Envelope, content: Content) -> Awaitable[None]:
+        """Done when the message is on disk. Raises SpoolFull, SpoolUnavailable, SpoolError."""
 
 
 class Cleanup:

@@ -77,10 +77,12 @@ class PluginManager:
         return tuple(self.options)
 
     def _load(self, options: PluginOptions, points: dict[str, EntryPoint]) -> None:
-        name = os.path.splitext(os.path.basename(options.name))[0] if options.name.startswith("/") else options.name
+        path, _, attribute = options.name.partition(":")
+        is_file = path.startswith("/")
+        name = os.path.splitext(os.path.basename(path))[0] if is_file else options.name
         if name in self.options:
             raise ConfigError(f"{name} is listed twice", parameter="plugins")
-        plugin = _from_file(options.name, name) if options.name.startswith("/") else _from_entry_point(name, points)
+        plugin = _from_file(path, name, attribute) if is_file else _from_entry_point(name, points)
         self._add(options, name, plugin)
 
     def _add(self, options: PluginOptions, name: str, plugin: object) -> None:
@@ -232,8 +234,8 @@ def _from_entry_point(name: str, points: dict[str, EntryPoint]) -> Any:
         ) from exc
 
 
-def _from_file(path: str, name: str) -> Any:
-    """Import a single file; refused when others than root and this process's user may have written it."""
+def _from_file(path: str, name: str, attribute: str) -> Any:
+    """Import ``/path/file.py`` or ``/path/file.py:Class``; refused when others than root and we may have written it."""
     try:
         status = os.stat(path)
     except OSError as exc:
@@ -247,4 +249,6 @@ def _from_file(path: str, name: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     _guarded(name, "import", spec.loader.exec_module, module)
-    return module
+    if attribute and not hasattr(module, attribute):
+        raise ConfigError(f"plugin {path}: has no {attribute}", parameter="plugins")
+    return getattr(module, attribute) if attribute else module

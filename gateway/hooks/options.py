@@ -22,7 +22,7 @@ class PluginOptions(msgspec.Struct, frozen=True):
     """A plugin that main.cf asks for.
 
     Args:
-        name: entry point name, or absolute path of a Python file.
+        name: entry point name, or absolute path of a Python file, with ``:Class`` when it is no module plugin.
         timeouts: seconds by stage, ``""`` for all stages.
         policies: failure policy by stage, ``""`` for all stages.
     """

@@ -15,7 +15,7 @@ from gateway.maps import Tables
 from gateway.maps.match_list import NetworkList
 from gateway.net.resolver import Resolver
 from gateway.observe import Counters, MailLog
-from gateway.restrictions import RestrictionEngine
+from gateway.restrictions.engine import RestrictionEngine
 from gateway.server.limits import ClientLimits
 from gateway.server.service import SmtpdService
 from gateway.server.settings import session_settings

@@ -45,17 +45,13 @@ class Conversation:
         "_collector",
         "_content_error",
         "_mail",
-        "commands",
         "is_counted",
-        "last_verb",
         "service",
         "session",
     )
 
     def __init__(self, service: SmtpdService, session: Session) -> None:
         self.service, self.session = service, session
-        self.commands = reports.CommandCount()
-        self.last_verb = "CONNECT"
         self.is_counted = False
         self._collector: Collector | None = None
         self._content_error: SpoolError | None = None
@@ -77,20 +73,24 @@ class Conversation:
         return await self._judge_connection()
 
     async def _judge_connection(self) -> Reply:
-        verdict = await self.service.engine.at_connect(self.session)
+        verdict = await self._restrict(self.service.engine.at_connect)
         if verdict is None:
             verdict = await self._ask_plugins("connect", (self.session,))
         if verdict is not None and verdict.is_refusal:
             return self._refuse("CONNECT", verdict, 554)
         return Reply(220, self.service.banner)
 
-    def lost(self) -> None:
-        """The connection is gone: tell observers, let go of everything."""
+    def lost(self, summary: str) -> None:
+        """The connection is gone: tell observers, let go of everything.
+
+        Args:
+            summary: commands of the connection, as the "disconnect from" line ends.
+        """
         self._end_transaction()
         self._observe("disconnect")
         if self.is_counted:
             self.service.limits.disconnected(self.session.client.address)
-        self.service.log.info(f"disconnect from {self.session.client.label}{self.commands.summary()}")
+        self.service.log.info(f"disconnect from {self.session.client.label} {summary}")
 
     # --- content -----------------------------------------------------------------------------------------------------
 
@@ -112,14 +112,7 @@ class Conversation:
         """Hear what the session has answered by itself."""
         match event:
             case ev.Reset():
-                self.commands.add("rset", True)
                 self._end_transaction()
-            case ev.Noop(verb=verb):
-                self.last_verb = verb
-                self.commands.add("noop", True)
-            case ev.Quit():
-                self.last_verb = "QUIT"
-                self.commands.add("quit", True)
             case ev.Refused():
                 self._refused(event)
             case ev.EarlyInput(verb=verb, data=data):
@@ -129,8 +122,6 @@ class Conversation:
                 )
 
     def _refused(self, event: ev.Refused) -> None:
-        self.last_verb = event.verb or "UNKNOWN"
-        self.commands.add(event.verb.lower(), False)
         reply, session = event.reply, self.session
         if event.verb in reports.LOGGED_VERBS:
             self.service.log.info(reports.reject_line(session, event.verb, reply))
@@ -145,53 +136,50 @@ class Conversation:
 
     async def _hello(self, event: ev.Hello) -> Reply:
         verb = "EHLO" if event.is_esmtp else "HELO"
-        self.last_verb = verb
         session = self.session
         self._end_transaction()
         previous = session.helo
         session.helo, session.is_esmtp = event.name, event.is_esmtp
         session.protocol = "ESMTP" if event.is_esmtp else "SMTP"
-        verdict = await self.service.engine.at_helo(session)
+        verdict = await self._restrict(self.service.engine.at_helo)
         if verdict is None:
             verdict = await self._ask_plugins("helo", (session, event.name))
         if verdict is not None and verdict.is_refusal:
             reply = self._refuse(verb, verdict)
             session.helo = previous
-            return self._counted(verb.lower(), reply)
-        return self._counted(verb.lower(), Reply(250, self.service.hostname))
+            return reply
+        return Reply(250, self.service.hostname)
 
     async def _mail_from(self, event: ev.Mail) -> Reply:
-        self.last_verb = "MAIL"
         service, session = self.service, self.session
         if self.is_counted and not service.limits.message(session.client.address):
             reply = Reply(450, "Error: too much mail from " + session.client.address, "4.7.1")
-            return self._counted("mail", self._logged("MAIL", reply))
+            return self._logged("MAIL", reply)
         if not service.has_room(event.size):
-            return self._counted("mail", self._logged("MAIL", SPOOL_FULL))
+            return self._logged("MAIL", SPOOL_FULL)
         session.sender, session.mail_params, session.size_bytes = event.address, event.params, event.size
-        verdict = await service.engine.at_mail(session)
+        verdict = await self._restrict(service.engine.at_mail)
         if verdict is None:
             verdict = await self._ask_plugins("mail", (session, event.address, event.params))
         if verdict is not None and verdict.is_refusal:
             reply = self._refuse("MAIL", verdict)
             self._end_transaction()
-            return self._counted("mail", reply)
+            return reply
         self._mail = event
-        return self._counted("mail", MAIL_OK)
+        return MAIL_OK
 
     async def _rcpt_to(self, event: ev.Rcpt) -> Reply:
-        self.last_verb = "RCPT"
         service, session = self.service, self.session
         if self.is_counted and not service.limits.recipient(session.client.address):
             reply = Reply(450, "Error: too many recipients from " + session.client.address, "4.7.1")
-            return self._counted("rcpt", self._logged("RCPT", reply))
+            return self._logged("RCPT", reply)
         session.recipient, session.rcpt_params = event.address, event.params
         try:
-            verdict = await service.engine.at_rcpt(session)
+            verdict = await self._restrict(service.engine.at_rcpt)
             if verdict is None:
                 verdict = await self._ask_plugins("rcpt", (session, event.address, event.params), str(event.address))
             if verdict is not None and verdict.is_refusal:
-                return self._counted("rcpt", self._refuse("RCPT", verdict))
+                return self._refuse("RCPT", verdict)
         finally:
             session.recipient, session.rcpt_params = None, {}
         if not session.queue_id:
@@ -199,17 +187,16 @@ class Conversation:
             service.log.info(reports.client_line(session))
         session.recipients.append(Recipient(event.address, orcpt=event.orcpt, notify=event.notify))
         session.rcpt_count += 1
-        return self._counted("rcpt", RCPT_OK)
+        return RCPT_OK
 
     async def _data(self, event: ev.DataBegin) -> Reply:
         verb = "BDAT" if event.is_bdat else "DATA"
-        self.last_verb = verb
         service, session = self.service, self.session
-        verdict = await service.engine.at_data(session)
+        verdict = await self._restrict(service.engine.at_data)
         if verdict is None:
             verdict = await self._ask_plugins("predata", (session,))
         if verdict is not None and verdict.is_refusal:
-            reply = self._counted(verb.lower(), self._refuse(verb, verdict))
+            reply = self._refuse(verb, verdict)
             if event.is_bdat:
                 self._end_transaction()
             return reply
@@ -224,8 +211,7 @@ class Conversation:
         finally:
             # After a refused end of data nothing of the transaction may remain (RFC 5321 §4.1.1.4).
             self._end_transaction()
-        verb = "bdat" if self.last_verb == "BDAT" else "data"
-        return self._counted(verb, reply)
+        return reply
 
     async def _queue(self, event: ev.BodyEnd) -> Reply:
         service, session, collector = self.service, self.session, self._collector
@@ -233,7 +219,7 @@ class Conversation:
         if collector is None:
             error = self._content_error
             return self._logged("END-OF-MESSAGE", SPOOL_FULL if isinstance(error, SpoolFull) else SPOOL_ERROR)
-        verdict = await service.engine.at_end_of_data(session)
+        verdict = await self._restrict(service.engine.at_end_of_data)
         if verdict is not None and verdict.is_refusal:
             return self._refuse("END-OF-MESSAGE", verdict)
         try:
@@ -308,25 +294,22 @@ class Conversation:
 
     async def _verify(self, event: ev.Verify) -> Reply:
         """VRFY goes the way of RCPT, without joining an envelope (RFC 5321 §3.5.3: 252 when unsure)."""
-        self.last_verb = "VRFY"
         session = self.session
         session.recipient = event.address
         try:
-            verdict = await self.service.engine.at_rcpt(session)
+            verdict = await self._restrict(self.service.engine.at_rcpt)
         finally:
             session.recipient = None
         if verdict is not None and verdict.is_refusal:
-            return self._counted("vrfy", self._refuse("VRFY", verdict))
-        return self._counted("vrfy", Reply(252, event.argument, "2.0.0"))
+            return self._refuse("VRFY", verdict)
+        return Reply(252, event.argument, "2.0.0")
 
     async def _unknown(self, event: ev.Unknown) -> Reply:
-        self.last_verb = "UNKNOWN"
         self._observe("unknown", event.verb, event.line)
-        return self._counted("unknown", UNKNOWN_COMMAND)
+        return UNKNOWN_COMMAND
 
     async def _xclient(self, event: ev.Xclient) -> Reply:
         """Become another client: a new connection for every rule (XCLIENT_README)."""
-        self.last_verb = "XCLIENT"
         session, given = self.session, event.attributes
         old = session.client
         name, address = given.get("NAME", old.name), given.get("ADDR", old.address)
@@ -347,11 +330,10 @@ class Conversation:
             session.sasl_username = given["LOGIN"] or ""
         self._end_transaction()
         session.connection_actions.clear()
-        return self._counted("xclient", await self._judge_connection())
+        return await self._judge_connection()
 
     async def _xforward(self, event: ev.Xforward) -> Reply:
         """Remember where the mail came from before the filter, for logs and the next hop (XFORWARD_README)."""
-        self.last_verb = "XFORWARD"
         given, old = event.attributes, self.session.forward or ClientInfo()
 
         def value(key: str, before: str, missing: str) -> str:
@@ -363,9 +345,21 @@ class Conversation:
             protocol=value("PROTO", old.protocol, ""), ident=value("IDENT", old.ident, ""),
             source=value("SOURCE", old.source, "REMOTE"),
         )  # fmt: skip
-        return self._counted("xforward", OK)
+        return OK
 
     # --- what every answer needs -------------------------------------------------------------------------------------
+
+    async def _restrict(self, judge: Callable[[Session], Awaitable[Verdict | None]]) -> Verdict | None:
+        """Evaluate one restriction list, and show its ledger entries to the ``verdict`` observers."""
+        session, observers = self.session, self.service.observers["verdict"]
+        if not observers:
+            return await judge(session)
+        seen = len(session.ledger)
+        verdict = await judge(session)
+        for entry in session.ledger[seen:]:
+            for plugin, function in observers:
+                call_observer(self.service.runtime, plugin, "verdict", function, (session, entry))
+        return verdict
 
     async def _ask_plugins(self, stage: str, arguments: tuple[Any, ...], recipient: str = "") -> Verdict | None:
         chain = self.service.chains[stage]
@@ -393,10 +387,6 @@ class Conversation:
         self.service.log.info(reports.reject_line(self.session, stage, reply))
         if reason:
             self.service.log.debug(f"{self.session.queue_id or 'NOQUEUE'}: reason: {reason}")
-        return reply
-
-    def _counted(self, verb: str, reply: Reply) -> Reply:
-        self.commands.add(verb, reply.code < 400)
         return reply
 
     def _observe(self, hook: str, *arguments: object) -> None:

@@ -7,43 +7,6 @@ from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
 
 LOGGED_VERBS = frozenset({"MAIL", "RCPT", "DATA", "BDAT", "END-OF-MESSAGE", "VRFY", "EHLO", "HELO"})
-_ORDER = (
-    "helo", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "bdat", "rset", "noop", "vrfy", "etrn",
-    "quit", "xclient", "xforward",
-)  # fmt: skip
-_KNOWN = frozenset(_ORDER)
-
-
-class CommandCount:
-    """Commands of one connection: accepted and all, by verb."""
-
-    __slots__ = ("_counts",)
-
-    def __init__(self) -> None:
-        self._counts: dict[str, list[int]] = {}
-
-    def add(self, verb: str, is_accepted: bool) -> None:
-        """Count one command, verb in lower case."""
-        counts = self._counts
-        entry = counts.get(verb)
-        if entry is None:
-            key = verb if verb in _KNOWN else "data" if verb == "end-of-message" else "unknown"
-            entry = counts.setdefault(key, [0, 0])
-        entry[0] += is_accepted
-        entry[1] += 1
-
-    def summary(self) -> str:
-        """`` ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4``, or empty when there was no command."""
-        if not self._counts:
-            return " commands=0/0"
-        parts = [f" {verb}={_ratio(*self._counts[verb])}" for verb in (*_ORDER, "unknown") if verb in self._counts]
-        accepted = sum(entry[0] for entry in self._counts.values())
-        total = sum(entry[1] for entry in self._counts.values())
-        return "".join(parts) + f" commands={_ratio(accepted, total)}"
-
-
-def _ratio(accepted: int, total: int) -> str:
-    return str(total) if accepted == total else f"{accepted}/{total}"
 
 
 def client_line(session: Session) -> str:

@@ -17,9 +17,10 @@ from gateway.net.hosts_file import HostsFile
 from gateway.net.resolver import Resolver
 from gateway.observe import Counters, Logger
 from gateway.proto.smtp_settings import SmtpdSettings
-from gateway.restrictions import RestrictionEngine
+from gateway.restrictions.engine import RestrictionEngine
 from gateway.server.limits import ClientLimits
 
+OBSERVERS = ("unknown", "reset", "disconnect", "verdict")
 SESSION_STAGES = ("connect", "helo", "mail", "rcpt", "predata", "data")
 
 
@@ -70,7 +71,7 @@ class SmtpdService:
         self.hosts = HostsFile()
         self.resolver = resolver if config.boolean("smtpd_peername_lookup") else None
         self.chains: dict[str, Chain] = {stage: plugins.chain(stage, config, runtime) for stage in SESSION_STAGES}
-        self.observers = {hook: plugins.observers(hook) for hook in ("unknown", "reset", "disconnect")}
+        self.observers = {hook: plugins.observers(hook) for hook in OBSERVERS}
         self.banner = config.text("smtpd_banner")
         self.hostname = config.text("myhostname")
         self.timeout_s = config.seconds("smtpd_timeout")

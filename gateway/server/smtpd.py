@@ -124,7 +124,7 @@ class SmtpdProtocol(asyncio.Protocol):
             may_xclient=await service.xclient_hosts.matches(client.name, client.address),
             may_xforward=await service.xforward_hosts.matches(client.name, client.address),
         )
-        self._session = ServerSession(settings)
+        self._session = ServerSession(settings, client.label)
         return reply
 
     def _greeted(self, reply: Reply) -> None:
@@ -197,10 +197,8 @@ class SmtpdProtocol(asyncio.Protocol):
         if conversation is None:
             return
         if not self._closing:
-            self._service.log.info(
-                f"lost connection after {conversation.last_verb} from {conversation.session.client.label}"
-            )
-        conversation.lost()
+            self._report("lost connection")
+        conversation.lost(self._session.summary if self._session is not None else "commands=0/0")
         self._closing = True
 
     def pause_writing(self) -> None:
@@ -284,18 +282,17 @@ class SmtpdProtocol(asyncio.Protocol):
         self._close()
 
     def _hang_up(self, event: ev.Hangup) -> None:
-        conversation = self._conversation
-        if event.reason and conversation is not None:
-            self._service.log.info(
-                f"{event.reason} after {conversation.last_verb} from {conversation.session.client.label}"
-            )
-        elif event.reply is None and conversation is not None:
-            self._service.log.info(
-                f"lost connection after {conversation.last_verb} from {conversation.session.client.label}"
-            )
+        if event.reason:
+            self._report(event.reason)
         if self._session is not None and (data := self._session.data_to_send()):
             self._transport.write(data)
         self._close()
+
+    def _report(self, what: str) -> None:
+        """``lost connection after DATA (17 bytes) from name[addr]``."""
+        if self._session is not None and self._conversation is not None:
+            label = self._conversation.session.client.label
+            self._service.log.info(f"{what} after {self._session.place} from {label}")
 
     def _close(self) -> None:
         self._closing = True
@@ -321,22 +318,28 @@ class SmtpdProtocol(asyncio.Protocol):
         if self._is_busy or idle_s < limit_s:
             self._timer = self._loop.call_later(max(limit_s - idle_s, 1.0), self._tick, limit_s)
             return
-        conversation = self._conversation
-        if conversation is None or self._session is None:
+        if self._conversation is None or self._session is None:
             self._transport.abort()
             return
-        self._service.log.info(f"timeout after {conversation.last_verb} from {conversation.session.client.label}")
-        self._transport.write(f"421 4.4.2 {self._service.hostname} Error: timeout exceeded\r\n".encode())
-        self._close()
+        self._end(Reply(421, f"{self._service.hostname} Error: timeout exceeded", "4.4.2", close=True), "timeout")
+
+    def _end(self, reply: Reply, reason: str = "") -> None:
+        """End the session with a last reply."""
+        assert self._session is not None
+        self._session.hang_up(reply, reason)
+        event = self._session.next_event()
+        if isinstance(event, ev.Hangup):
+            self._hang_up(event)
+        else:
+            self._close()
 
     def stop_when_idle(self) -> None:
         """Say 421 unless a transaction is under way (RFC 5321 §3.8)."""
         conversation = self._conversation
-        if self._closing or self._is_busy or self._transport is None:
+        if self._closing or self._is_busy or self._session is None or conversation is None:
             return
-        if conversation is None or conversation.session.sender is None:
-            self._transport.write(f"421 4.3.2 {self._service.hostname} Service shutting down\r\n".encode())
-            self._close()
+        if conversation.session.sender is None:
+            self._end(Reply(421, f"{self._service.hostname} Service shutting down", "4.3.2", close=True))
 
     def abort(self) -> None:
         """Close now."""

@@ -28,7 +28,12 @@ from gateway.spool.queue_id import QueueIds
 from gateway.testing.fake_dns import FakeDns
 
 _START_S = 10.0
-_DEFAULTS = {"myhostname": "gateway.test", "mydestination": "", "mynetworks": "127.0.0.0/8"}
+_DEFAULTS = {
+    "compatibility_level": "3.7",
+    "myhostname": "gateway.test",
+    "mydestination": "",
+    "mynetworks": "127.0.0.0/8",
+}
 
 
 class Queued(msgspec.Struct):

@@ -1,0 +1,197 @@
+"""The scheduler process: owner of the spool, with the network transports, the control socket and pickup.
+
+Role entry point of ``gateway.master.roles``. Everything that must not outlive the spool's lock lives here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.cleanup import Cleanup
+from gateway.config import Config, Service
+from gateway.hooks.chain import Runtime
+from gateway.hooks.manager import PluginManager
+from gateway.maps import Tables
+from gateway.model.content import Content
+from gateway.model.envelope import Envelope
+from gateway.model.errors import ConfigError
+from gateway.net.resolver import Resolver
+from gateway.net.worker import WorkerContext
+from gateway.observe import MailLog
+from gateway.scheduler import Router, Scheduler
+from gateway.scheduler.control import ControlServer
+from gateway.scheduler.deliver_stage import DeliverStage
+from gateway.server.pickup import Pickup
+from gateway.spool import Store
+from gateway.spool.body import BodyWriter
+from gateway.spool.queue_id import QueueIds
+from gateway.spool.service import SOCKET_PATH, SpoolService
+from gateway.transport.base import Transport
+from gateway.transport.bounce import Bouncer
+from gateway.transport.discard import DiscardTransport
+from gateway.transport.error import ErrorTransport
+from gateway.transport.smtp import SmtpTransport
+
+
+class _Policy:
+    """What depends on the configuration, built anew at each reload."""
+
+    def __init__(self, context: WorkerContext, config: Config, resolver: Resolver) -> None:
+        self.plugins = PluginManager(config.words("plugins"))
+        self.plugins.configure(config)
+        self.runtime = Runtime(
+            context.mail_log.logger("qmgr"), context.counters, threads=config.integer("plugin_threads")
+        )
+        tables = Tables(config, types=self.plugins.registered("lookup_tables"))
+        self.router = Router(config, tables)
+        self.transports = make_transports(config, self.plugins.registered("transports"), resolver, context.mail_log)
+        self.stage = DeliverStage(config, self.plugins, self.runtime)
+
+
+def make_transports(
+    config: Config, registered: Mapping[str, Any], resolver: Resolver, log: MailLog
+) -> dict[str, Transport]:
+    """One transport for each unix row of master.cf whose command we have; others defer their mail as unavailable.
+
+    Raises:
+        ConfigError: settings that no delivery could work with, or a plugin's factory failed.
+    """
+    transports: dict[str, Transport] = {}
+    for row in config.services:
+        if row.type not in ("unix", "fifo", "unix-dgram"):
+            continue
+        transport = _make_transport(row, config.overridden(row.overrides) if row.overrides else config,
+                                    registered, resolver, log)  # fmt: skip
+        if transport is not None:
+            transports[row.name] = transport
+    return transports
+
+
+def _make_transport(
+    row: Service, config: Config, registered: Mapping[str, Any], resolver: Resolver, log: MailLog
+) -> Transport | None:
+    match row.command:
+        case "smtp" | "lmtp":
+            return SmtpTransport(
+                config, row.name, resolver=resolver, log=log,
+                spool_directory=config.text("queue_directory"), is_lmtp=row.command == "lmtp",
+            )  # fmt: skip
+        case "error":
+            return ErrorTransport(row.name)
+        case "discard":
+            return DiscardTransport(row.name)
+        case command if command in registered:
+            try:
+                transport: Transport = registered[command](config, row.name)
+            except ConfigError:
+                raise
+            except Exception as exc:
+                raise ConfigError(f"transport {row.name}: {type(exc).__name__}: {exc}", line=row.line) from exc
+            return transport
+        case _:
+            return None
+
+
+class _Loopback:
+    """Where bounces go: the scheduler that asked for them. Set once both exist."""
+
+    scheduler: Scheduler
+
+    async def submit(self, envelope: Envelope, content: Content) -> None:
+        """Store and schedule."""
+        await self.scheduler.submit(envelope, content)
+
+
+class SchedulerProcess:
+    """Puts the parts together, and exchanges those that a reload changes."""
+
+    def __init__(self, context: WorkerContext) -> None:
+        config = context.config
+        self._context = context
+        self._directory = config.text("queue_directory")
+        self._log = context.mail_log.logger("qmgr")
+        self._ids = QueueIds(context.worker_number)
+        self._loopback = _Loopback()
+        self._resolver = Resolver(config)
+        self._policy = _Policy(context, config, self._resolver)
+        self._store = Store.open(
+            self._directory,
+            commit_limit=config.integer("spool_commit_limit"),
+            log=self._log,
+            minimum_free_bytes=config.integer("queue_minfree"),
+        )
+        self._scheduler = self._loopback.scheduler = Scheduler(
+            config,
+            self._store,
+            self._policy.transports,
+            router=self._policy.router,
+            log=context.mail_log,
+            reporter=self._bouncer(config),
+            deliver_hook=self._policy.stage.judge if self._policy.stage.is_used else None,
+            delivered_hook=self._policy.stage.delivered if self._policy.stage.is_observed else None,
+        )
+        self._service = SpoolService(
+            self._store,
+            os.path.join(self._directory, SOCKET_PATH),
+            on_queued=self._scheduler.enqueue,
+            log=self._log,
+        )
+        self._control = ControlServer(config, self._scheduler, self._store, log=self._log)
+        self._pickup = self._make_pickup(config)
+
+    def _bouncer(self, config: Config) -> Bouncer:
+        return Bouncer(config, self._loopback, self._ids.next, log=self._context.mail_log)
+
+    def _make_pickup(self, config: Config) -> Pickup:
+        cleanup = Cleanup(
+            config,
+            queue_chain=self._policy.plugins.chain("queue", config, self._policy.runtime),
+            submitter=self._loopback,
+            log=self._context.mail_log,
+            open_sink=lambda queue_id: BodyWriter(self._directory, queue_id),
+        )
+        return Pickup(config, cleanup, self._ids.next, log=self._context.mail_log)
+
+    async def run(self) -> None:
+        """Serve until told to stop."""
+        self._policy.runtime.watchdog.start()
+        await self._service.start()
+        await self._control.start()
+        await self._pickup.start()
+        self._context.on_reload(self._reload)
+        running = asyncio.ensure_future(self._scheduler.run())
+        self._context.ready()
+        stopped = asyncio.ensure_future(self._context.stop.wait())
+        await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        # Mail in first, then mail out, then the disk: what was acknowledged is in the store when it closes.
+        await self._pickup.close()
+        await self._service.close()
+        self._scheduler.stop(max(self._context.drain_s - 1.0, 0.0))
+        await running
+        await self._control.close()
+        for transport in self._policy.transports.values():
+            await transport.close()
+        await self._store.close()
+        self._policy.runtime.close()
+
+    async def _reload(self, config: Config) -> None:
+        old, self._policy = self._policy, _Policy(self._context, config, self._resolver)
+        self._scheduler.reload(config, self._policy.transports, self._policy.router, self._bouncer(config))
+        stage = self._policy.stage
+        self._scheduler.set_hooks(
+            stage.judge if stage.is_used else None, stage.delivered if stage.is_observed else None
+        )
+        self._pickup.replace(self._make_pickup(config))
+        self._policy.runtime.watchdog.start()
+        old.runtime.close()
+        for transport in old.transports.values():
+            await transport.close()
+
+
+async def run(context: WorkerContext) -> None:
+    """Run the scheduler process."""
+    await SchedulerProcess(context).run()
