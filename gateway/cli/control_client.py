@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -57,10 +57,20 @@ def ask(
     Raises:
         NotRunning: nobody listens. Refused: the answer is an error. RemoteProtocolError: no JSON, or silence.
     """
+    yield from converse(queue_directory, name, [request], timeout_s=timeout_s)
+
+
+def converse(
+    queue_directory: str, name: str, requests: Sequence[dict[str, Any]], *, timeout_s: float = 60.0
+) -> Iterator[dict[str, Any]]:
+    """The same with several requests over one connection; their answers come in order.
+
+    All requests are sent before the first answer is read: few enough to fit into the socket's buffers, please.
+    """
     with connect(queue_directory, name) as sock:
         sock.settimeout(timeout_s)
         try:
-            sock.sendall(msgspec.json.encode(request) + b"\n")
+            sock.sendall(b"".join(msgspec.json.encode(request) + b"\n" for request in requests))
             sock.shutdown(socket.SHUT_WR)
             with sock.makefile("rb") as lines:
                 while line := lines.readline(ANSWER_LIMIT):

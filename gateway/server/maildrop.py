@@ -1,7 +1,7 @@
 """The form in which ``sendmail`` leaves a message for pickup: a file that is complete or not there.
 
 A file has the content as it was given, then the envelope (msgpack), its length, and a magic number: what is cut short
-is recognised. It is written under a hidden name, synced, marked ready by its mode and renamed, much as postdrop(1) does.
+is recognised. It is written under a hidden name, synced, marked ready by its mode and renamed; compare postdrop(1).
 Everything in it is the work of an unprivileged user and is checked by the reader.
 """
 
