@@ -1,0 +1,377 @@
+"""Group commit: all changes that came while the disk was busy become one transaction and share one fsync.
+
+Two threads take turns with the writing connection. The loop thread collects changes in a list, and when the connection
+is free executes their statements: ten microseconds each, no waiting for the disk. Then the commit thread executes
+COMMIT, which waits for the disk with the interpreter lock released, and hands the connection back. The statements do
+not run in the commit thread, because each one releases and takes the interpreter lock: beside a busy loop every one of
+them would wait its turn.
+
+The commit thread also does what must not delay the loop: checkpoints, removal of body files, giving pages back to the
+file system, and repair.
+
+Failure: a transaction that fails is rolled back whole. New messages in it get the error; updates and removals are kept
+and tried again, for they record deliveries that happened. After an input/output error the connections are closed and
+opened again, since a kernel that failed to write may afterwards call the lost pages clean (fsync errors are reported
+once). After damage the database is salvaged. Meanwhile changes wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gateway.model.errors import SpoolError, SpoolFull
+from gateway.spool.body import remove_body
+from gateway.spool.database import Database
+from gateway.spool.faults import Fault, fault_of, spool_error_of
+from gateway.spool.interface import Log
+from gateway.spool.operations import DuplicateId, Operation, Put, Remove
+
+GROUP_BYTES = 8 * 1024 * 1024
+CHECKPOINT_PAGES = 4096  # 16 MiB of log: large enough that most pages are written back once for many commits
+IDLE_CHECKPOINT_PAGES = 512
+IDLE_S = 0.5
+SHRINK_S = 0.05
+LAZY_S = 0.005  # an update or removal waits this long for a put to share its fsync with
+RETRY_S = 1.0
+ROOM_CHECK_S = 0.25
+
+
+class _Outcome(NamedTuple):
+    """What the commit thread reports: a settled group, and whether it gave the connection back."""
+
+    batch: list[Operation] | None
+    error: Exception | None
+    is_ready: bool
+    fault: Fault = Fault.NONE
+
+
+class GroupCommit:
+    """Commits operations in groups. All methods run on the loop's thread.
+
+    Args:
+        database: the connections.
+        limit: most operations in one transaction.
+        minimum_free_bytes: refuse new messages when the file system has less than this.
+        log: for errors that nobody waits for.
+        settled: called with each group that is committed or failed, before its futures are resolved.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        limit: int,
+        minimum_free_bytes: int,
+        log: Log,
+        settled: Callable[[list[Operation]], None],
+    ) -> None:
+        self._database, self._limit, self._minimum_free, self._log = database, max(1, limit), minimum_free_bytes, log
+        self._on_settled = settled
+        self._waiting: deque[Operation] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_delay_s = 0.0
+        self._is_busy = self._is_closed = False
+        self._pages = 0
+        self._room_checked = -ROOM_CHECK_S
+        self._has_room = True
+        self._may_shrink = True
+        self._reported = Fault.NONE
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="spool-commit", daemon=True)
+        self._thread.start()
+
+    # -- loop thread: collecting ------------------------------------------------------------------------------------
+
+    def add(self, operation: Operation, *, is_urgent: bool) -> None:
+        """Take an operation into the next group.
+
+        Args:
+            is_urgent: somebody waits for the fsync; else it may wait a little for company.
+        """
+        if self._is_closed:
+            raise SpoolError("the spool is closed")
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._bind(loop)
+        self._waiting.append(operation)
+        if not self._is_busy:
+            self._arm(0.0 if is_urgent else LAZY_S)
+
+    def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Work on another loop than before. What the old loop did not hear of is collected now."""
+        self._loop = loop
+        self._disarm()
+        while self._is_busy:
+            self._take_outcome(self._outcomes.get(timeout=600))
+
+    def _arm(self, delay_s: float) -> None:
+        """See to it that a group begins after ``delay_s`` (0: at the end of this tick)."""
+        if self._timer is not None:
+            if delay_s >= self._timer_delay_s:
+                return
+            self._timer.cancel()
+        assert self._loop is not None
+        self._timer_delay_s = delay_s
+        self._timer = self._loop.call_later(delay_s, self._begin) if delay_s else self._loop.call_soon(self._begin)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _begin(self) -> None:
+        """Execute the statements of the next group and hand its COMMIT to the thread."""
+        self._timer = None
+        if self._is_busy or self._is_closed:
+            return
+        batch = self._take()
+        if not batch:
+            self._maintain_idle()
+            return
+        error = self._apply(batch)
+        if error is not None:
+            self._fail(batch, error)
+            return
+        self._is_busy = True
+        self._jobs.put(lambda: self._commit(batch))
+
+    def _take(self) -> list[Operation]:
+        """The next group: bounded in number and octets, without new messages whose sender has given up."""
+        batch: list[Operation] = []
+        size = 0
+        waiting = self._waiting
+        while waiting and len(batch) < self._limit and size < GROUP_BYTES:
+            operation = waiting.popleft()
+            if operation.is_kept or not operation.future.cancelled():
+                size += operation.size_bytes
+                batch.append(operation)
+        return batch
+
+    def _apply(self, batch: list[Operation]) -> Exception | None:
+        """Execute a group inside a new transaction; after an error nothing of it remains."""
+        connection = self._database.writer
+        try:
+            self._check_room(batch)
+            connection.execute("BEGIN IMMEDIATE")
+            for operation in batch:
+                operation.apply(connection)
+                self._pages += operation.pages
+        except (sqlite3.Error, SpoolError, sqlite3.Warning) as exc:
+            self._roll_back()
+            return exc
+        return None
+
+    def _check_room(self, batch: list[Operation]) -> None:
+        """Fail the new messages of a group when the file system is below the minimum (``queue_minfree``)."""
+        if not self._minimum_free:
+            return
+        now = time.monotonic()
+        if now - self._room_checked >= ROOM_CHECK_S:
+            self._room_checked = now
+            status = os.statvfs(self._database.directory)
+            self._has_room = status.f_bavail * status.f_frsize >= self._minimum_free
+        if not self._has_room:
+            for operation in batch:
+                if not operation.is_kept:
+                    operation.error = SpoolFull("the queue file system has less free space than queue_minfree")
+
+    def _roll_back(self) -> None:
+        try:
+            if self._database.writer.in_transaction:  # SQLite may have rolled back by itself
+                self._database.writer.execute("ROLLBACK")
+        except sqlite3.Error:
+            pass  # the cause is on its way to the log; a connection that cannot roll back is replaced
+
+    # -- loop thread: results ---------------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        """Take what the thread reported."""
+        while True:
+            try:
+                outcome = self._outcomes.get_nowait()
+            except queue.Empty:
+                return
+            self._take_outcome(outcome)
+
+    def _take_outcome(self, outcome: _Outcome) -> None:
+        if outcome.is_ready:
+            self._is_busy = False
+        if outcome.batch is not None:
+            if outcome.error is None:
+                self._settle(outcome.batch)
+            else:
+                self._fail(outcome.batch, outcome.error)
+        elif outcome.fault is not Fault.NONE:
+            self._repair(outcome.fault)
+        if outcome.is_ready and not self._is_busy and not self._is_closed:
+            if self._reported is Fault.NONE:
+                self._go_on()
+            else:
+                self._repair(self._reported)
+
+    def _go_on(self) -> None:
+        """The connection is free: begin the next group, or rest."""
+        if not self._database.is_open:
+            self._database.resume()
+        if self._waiting:
+            self._arm(0.0)
+        elif self._may_shrink:
+            self._arm(SHRINK_S)
+        elif self._pages >= IDLE_CHECKPOINT_PAGES:
+            self._arm(IDLE_S)
+
+    def _settle(self, batch: list[Operation]) -> None:
+        self._on_settled(batch)
+        for operation in batch:
+            operation.settle(operation.error)
+
+    def _fail(self, batch: list[Operation], exc: Exception) -> None:
+        """A group failed: tell new messages, keep the rest, repair what has to be."""
+        error, fault = spool_error_of(exc), fault_of(exc)
+        self._log.error(f"spool: {error}; {len(batch)} changes rolled back")
+        refused = [operation for operation in batch if not operation.is_kept]
+        for operation in refused:
+            operation.error = operation.error or error
+        self._waiting.extendleft(reversed([operation for operation in batch if operation.is_kept]))
+        self._settle(refused)
+        for operation in refused:
+            self._drop_body(operation)
+        if fault is not Fault.NONE:
+            self._repair(fault)
+        elif self._waiting and not self._is_closed:
+            self._arm(RETRY_S)
+
+    def _drop_body(self, operation: Operation) -> None:
+        """Give the room of a refused message back at once; a duplicate's name belongs to another message."""
+        if isinstance(operation, Put) and operation.has_file and not isinstance(operation.error, DuplicateId):
+            try:
+                remove_body(self._database.directory, operation.queue_id)
+            except OSError:
+                pass  # the sweep will find it
+
+    def _repair(self, fault: Fault) -> None:
+        """Replace the connections, in the thread; changes wait."""
+        self._disarm()
+        self._reported = Fault.NONE
+        self._is_busy = True
+        self._database.suspend()
+        if not self._is_closed:
+            self._jobs.put(lambda: self._reopen(fault))
+
+    def report(self, fault: Fault) -> None:
+        """Somebody found a fault while reading: repair as soon as the connection is free."""
+        if fault is Fault.NONE or self._is_closed or not self._database.is_open or self._loop is None:
+            return
+        if self._is_busy:
+            self._reported = fault
+        else:
+            self._repair(fault)
+
+    def _maintain_idle(self) -> None:
+        if self._pages >= IDLE_CHECKPOINT_PAGES or self._may_shrink:
+            self._is_busy = True
+            self._jobs.put(self._maintain)
+
+    # -- commit thread ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+
+    def _send(self, outcome: _Outcome) -> None:
+        self._outcomes.put(outcome)
+        loop = self._loop
+        try:
+            if loop is not None:
+                loop.call_soon_threadsafe(self._collect)
+        except RuntimeError:
+            pass  # that loop is closed: close() or the next loop collects
+
+    def _commit(self, batch: list[Operation]) -> None:
+        try:
+            self._database.writer.execute("COMMIT")
+        except sqlite3.Error as exc:
+            self._roll_back()
+            self._send(_Outcome(batch, exc, is_ready=True))
+            return
+        needs_checkpoint = self._pages >= CHECKPOINT_PAGES
+        self._send(_Outcome(batch, None, is_ready=not needs_checkpoint))
+        for operation in batch:
+            if isinstance(operation, Remove) and operation.has_file:
+                self._remove_body(operation.queue_id)
+        if needs_checkpoint:
+            self._maintain()
+
+    def _remove_body(self, queue_id: str) -> None:
+        try:
+            remove_body(self._database.directory, queue_id)
+        except OSError as exc:
+            self._log.warning(f"{queue_id}: cannot remove the body file: {exc.strerror}")
+
+    def _maintain(self) -> None:
+        """Checkpoint the log; give a bounded number of free pages back."""
+        fault = Fault.NONE
+        try:
+            self._database.checkpoint()
+            self._pages = 0
+            self._may_shrink = self._database.shrink()
+        except sqlite3.Error as exc:
+            fault = fault_of(exc)
+            self._pages = CHECKPOINT_PAGES // 2  # no room for it: the log keeps everything, try again soon
+            self._may_shrink = False
+            self._log.error(f"spool: checkpoint failed: {spool_error_of(exc)}")
+        self._send(_Outcome(None, None, is_ready=fault is Fault.NONE, fault=fault))
+
+    def _reopen(self, fault: Fault) -> None:
+        """Open the database again, salvaging it when it is damaged; keep trying, for there is nothing else to do."""
+        failures = 0
+        while not self._is_closed:
+            try:
+                self._database.repair(fault)
+            except (sqlite3.Error, SpoolError, OSError) as exc:
+                failures += 1
+                if failures == 1 or not failures % 60:
+                    self._log.error(f"spool: cannot open the database again: {exc}")
+                if fault_of(exc) is Fault.DAMAGE:
+                    fault = Fault.DAMAGE
+                time.sleep(RETRY_S)
+            else:
+                self._log.info("spool: database opened again")
+                self._send(_Outcome(None, None, is_ready=True))
+                return
+
+    # -- end --------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Commit what waits, then stop the thread. Blocks for about one fsync."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._disarm()
+        self._jobs.put(None)
+        self._thread.join()
+        self._collect()
+        while self._waiting and self._database.is_open:
+            batch = self._take()
+            error = self._apply(batch)
+            if error is None:
+                self._commit(batch)
+                self._collect()
+            else:
+                self._fail(batch, error)
+                break
+        left = list(self._waiting)
+        self._waiting.clear()
+        for operation in left:
+            operation.error = SpoolError("the spool is closed")
+        self._settle(left)
