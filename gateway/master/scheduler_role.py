@@ -153,7 +153,7 @@ class SchedulerProcess:
             log=self._context.mail_log,
             open_sink=lambda queue_id: BodyWriter(self._directory, queue_id),
         )
-        return Pickup(config, cleanup, self._ids.next, log=self._context.mail_log)
+        return Pickup(config, cleanup, self._ids.next, log=self._context.mail_log, submitter=self._loopback)
 
     async def run(self) -> None:
         """Serve until told to stop."""
@@ -175,7 +175,7 @@ class SchedulerProcess:
         await self._control.close()
         for transport in self._policy.transports.values():
             await transport.close()
-        await self._store.close()
+        self._store.close()
         self._policy.runtime.close()
 
     async def _reload(self, config: Config) -> None:
