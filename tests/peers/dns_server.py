@@ -153,7 +153,7 @@ class DnsServer:
 def _wire(reply: dns.message.Message, *, limit: int) -> bytes:
     """The message, or an empty one with TC when it is too large for the transport."""
     try:
-        return reply.to_wire(max_size=max(512, limit))
+        return reply.to_wire(max_size=max(512, limit), want_shuffle=False)
     except dns.exception.TooBig:
         reply.answer.clear()
         reply.flags |= dns.flags.TC
