@@ -8,6 +8,7 @@ Configurations never change: ``-o`` gives a new one, a reload another.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
@@ -68,6 +69,7 @@ class Config:
             "myhostname": lambda: default_hostname(self._value("mydomain") if self.is_set("mydomain") else None),
             "mynetworks": self._default_networks,
             "process_id": lambda: str(os.getpid()),
+            "process_name": lambda: os.path.basename(sys.argv[0]),
         }
 
     # -- making one ------------------------------------------------------------------------------------------------
@@ -192,6 +194,17 @@ class Config:
         except ExpansionError as error:
             raise ConfigError(f'cannot expand "{text}": {error}') from None
 
+    def expanded(self, name: str) -> str | None:
+        """Expanded text, not type-checked; raw text as it is; None for a name that is neither known nor set.
+
+        Raises:
+            ConfigError: syntax, or a loop.
+        """
+        parameter = self.definition(name)
+        if parameter is not None and parameter.kind is Kind.RAW:
+            return self.settings[name].value if name in self.settings else parameter.default
+        return self._lookup(name)
+
     def default(self, name: str) -> str | None:
         """What holds when main.cf has no such name, not expanded; None for an unknown name."""
         if name in self._computed:
@@ -204,8 +217,7 @@ class Config:
         """The services of master.cf, defaults filled in."""
         if self._services is None:
             is_old = self.expand("${{$compatibility_level} <level {1} ? {yes}}") == "yes"
-            limit = self.integer("default_process_limit")
-            self._services = tuple(service_of(row, default_chroot=is_old, default_limit=limit) for row in self.rows)
+            self._services = tuple(service_of(row, default_chroot=is_old) for row in self.rows)
         return self._services
 
     # -- checking --------------------------------------------------------------------------------------------------
@@ -222,16 +234,12 @@ class Config:
         for parameter in self.registry:
             if parameter.name not in self._texts:
                 self._load(parameter.name)
-        services = self.services
+        _ = self.services  # raises for a bad -o
         for name, nearest in unknown_names(self):
             setting = self.settings[name]
             where = f"{setting.file}, line {setting.line}: " if setting.line else ""
             hint = f"; did you mean {nearest}?" if nearest else ""
             self.warnings.append(f"{where}{name}: unknown parameter{hint}")
-        for service in services:
-            for name in service.overrides:
-                if "$" in name:
-                    raise ConfigError(f'bad parameter name "{name}" in -o', file="master.cf", line=service.line)
 
     def definition(self, name: str) -> Parameter | None:
         """The known parameter, per-transport ones included, or None."""
@@ -241,7 +249,9 @@ class Config:
         for row in self.rows:
             prefix = f"{row.fields[0]}_"
             if row.fields[1] != "inet" and name.startswith(prefix):
-                return self._transport_parameter(name, name.removeprefix(prefix))
+                found = self._transport_parameter(name, name.removeprefix(prefix))
+                if found is not None:
+                    return found
         return None
 
     # -- inside ----------------------------------------------------------------------------------------------------
@@ -254,17 +264,12 @@ class Config:
         return msgspec.structs.replace(model, name=name, default=f"${fallback}")
 
     def _transport_name(self, transport: str, suffix: str) -> str:
-        """The name to ask for, made known when main.cf sets it for a transport that has no row."""
+        """The name to ask for: of the transport when main.cf or the registry has it, else what it falls back to."""
         name = f"{transport}_{suffix}"
         if name in self._texts or name in self.registry:
             return name
         fallback = TIME_LIMIT_DEFAULT if suffix == TIME_LIMIT else SUFFIXES[suffix]
-        if name not in self.settings:
-            return fallback
-        parameter = self._transport_parameter(name, suffix)
-        if parameter is not None:
-            self._store(parameter)
-        return name
+        return name if name in self.settings else fallback
 
     def _default_networks(self) -> str:
         names, protocols = self.words("inet_interfaces"), self.words("inet_protocols")
@@ -301,7 +306,8 @@ class Config:
         if parameter is None:
             if name not in self.settings:
                 raise LookupError(f"{name} is neither a known parameter nor set in main.cf")
-            parameter = Parameter(name)
+            suffix = next((suffix for suffix in SUFFIXES if name.endswith(f"_{suffix}")), "")
+            parameter = self._transport_parameter(name, suffix) or Parameter(name)
         self._store(parameter)
 
     def _store(self, parameter: Parameter) -> None:

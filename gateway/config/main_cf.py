@@ -80,43 +80,52 @@ def edit_main_cf(
 ) -> list[str]:
     """Change settings and keep every other line, comments and order included.
 
-    A changed setting takes the place of its first occurrence, further ones are dropped; one that is new goes to the
-    end. Comments inside a setting's continuation lines stay.
+    Every occurrence of a changed setting gets the new value, in its place; one that is new goes to the end. Comments
+    between a setting's continuation lines stay.
 
     Args:
-        lines: physical lines without line ends.
+        lines: physical lines without line ends; a last empty one stands for the line end of the last line.
         change: new values by name. comment_out, remove: names.
     Returns:
-        The new physical lines.
+        The new physical lines, with a line end after the last.
     Raises:
-        ConfigError: the text is no main.cf, or a new value has a line break that would not read back.
+        ConfigError: the text is no main.cf, or a name or value would not read back.
     """
     source = list(lines)
-    change, commented, removed = dict(change or {}), set(comment_out), set(remove)
-    for name, value in change.items():
-        if any(character in value for character in "\r\n\0"):
-            raise ConfigError("a value must be one line", file=file, parameter=name)
+    if source and source[-1] == "":
+        source.pop()
+    changed, commented, removed = dict(change or {}), set(comment_out), set(remove)
+    for name, value in changed.items():
+        check_setting(name, value)
     result: list[str] = []
-    written: set[str] = set()
+    missing = dict(changed)
     done = 0
     for logical in logical_lines(source, file):
         name, _ = split_setting(logical.text, file=file, line=logical.first)
         result += source[done : logical.first - 1]
         body = source[logical.first - 1 : logical.last]
         done = logical.last
-        if name in change:
-            if name not in written:
-                result.append(f"{name} = {change[name]}".rstrip())
-                written.add(name)
-            result += [line for line in body if is_comment(line)]
-        elif name in removed:
+        if name in changed:
+            missing.pop(name, None)
+            result.append(f"{name} = {changed[name]}")
+        if name in changed or name in removed:
             result += [line for line in body if is_comment(line)]
         elif name in commented:
             result += [line if is_comment(line) else f"#{line}" for line in body]
         else:
             result += body
-    tail = source[done:]
-    added = [f"{name} = {value}".rstrip() for name, value in change.items() if name not in written]
-    if added and tail and tail[-1] == "":  # the file ends with a line end: add before it
-        return [*result, *tail[:-1], *added, ""]
-    return [*result, *tail, *added, *([""] if added else [])]
+    return [*result, *source[done:], *(f"{name} = {value}" for name, value in missing.items()), ""]
+
+
+def check_setting(name: str, value: str) -> None:
+    """See that ``name = value`` on a line of its own reads back as it is.
+
+    Raises:
+        ConfigError: line breaks, white space or ``#`` where they cannot stand.
+    """
+    if any(character in name + value for character in "\r\n\0"):
+        raise ConfigError("a name or value must be one line", parameter=name.split("\n", 1)[0][:60])
+    if not name or name[0] == "#" or any(character in name for character in BLANKS + "="):
+        raise ConfigError(f'"{name}" cannot be a parameter name')
+    if value != value.strip(BLANKS):
+        raise ConfigError("white space at the ends of a value is lost", parameter=name)

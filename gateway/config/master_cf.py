@@ -6,7 +6,7 @@ error: which of two listeners counts should never be a guess.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -54,7 +54,7 @@ class Service(msgspec.Struct, frozen=True, gc=False):
         chroot: runs in the queue directory.
         wakeup: seconds between wake-ups, 0 for never.
         wakeup_is_lazy: no wake-up before the first use (the ``?`` after the number).
-        maxproc: process limit, 0 for none.
+        maxproc: process limit, 0 for none; None where the row leaves it to ``default_process_limit``.
         command: program name, e.g. ``smtpd``.
         args: its arguments without ``-o``, groups without their braces.
         overrides: parameters from ``-o``, not expanded.
@@ -68,7 +68,7 @@ class Service(msgspec.Struct, frozen=True, gc=False):
     chroot: bool
     wakeup: int
     wakeup_is_lazy: bool
-    maxproc: int
+    maxproc: int | None
     command: str
     args: tuple[str, ...]
     overrides: dict[str, str]
@@ -146,15 +146,29 @@ def _is_number(text: str) -> bool:
 
 def _normal_overrides(arguments: list[str], file: str, line: int) -> tuple[str, ...]:
     """``-o {name = value}`` in the shortest form that means the same."""
-    normal: list[str] = []
-    for before, item in zip(["", *arguments], arguments, strict=False):
-        if before == "-o" and item.startswith("{"):
-            name, value = split_setting(unbrace(item), file=file, line=line)
+    normal = list(arguments)
+    for at in override_places(arguments):
+        if arguments[at].startswith("{"):
+            name, value = split_setting(unbrace(arguments[at]), file=file, line=line)
             has_blanks = any(blank in value for blank in BLANKS)
-            normal.append(f"{{{name}={value}}}" if has_blanks else f"{name}={value}")
-        else:
-            normal.append(item)
+            normal[at] = f"{{{name}={value}}}" if has_blanks else f"{name}={value}"
     return tuple(normal)
+
+
+def override_places(arguments: Sequence[str]) -> list[int]:
+    """Indexes of the settings that follow ``-o``.
+
+    Options end at the first argument without ``-``: what comes after is the program's own, such as ``argv=`` of pipe.
+    """
+    places: list[int] = []
+    at = 0
+    while at < len(arguments) and arguments[at].startswith("-"):
+        if arguments[at] == "-o":
+            at += 1
+            if at < len(arguments):
+                places.append(at)
+        at += 1
+    return places
 
 
 def parse_master_cf(lines: Iterable[str], file: str = "master.cf") -> list[Row]:
@@ -190,25 +204,28 @@ def split_options(row: Row) -> tuple[dict[str, str], tuple[str, ...]]:
     Raises:
         ConfigError: a ``-o`` without ``name=value``.
     """
+    places = override_places(row.arguments)
     overrides: dict[str, str] = {}
     others: list[str] = []
-    arguments = iter(row.arguments)
-    for argument in arguments:
-        if argument == "-o" or (argument.startswith("-o") and "=" in argument):
-            setting = next(arguments, "") if argument == "-o" else argument[2:]
+    is_own = False
+    for at, argument in enumerate(row.arguments):
+        is_own = is_own or (at not in places and not argument.startswith("-"))
+        if at in places or (not is_own and argument.startswith("-o") and argument != "-o"):
+            setting = argument if at in places else argument[2:]
             name, value = split_setting(unbrace(setting), file=row.file, line=row.line)
             overrides[name] = value
-        else:
+        elif at + 1 not in places:
             others.append(unbrace(argument))
+    if "-o" in others and not is_own:
+        raise ConfigError('"-o" without name=value', file=row.file, line=row.line)
     return overrides, tuple(others)
 
 
-def service_of(row: Row, *, default_chroot: bool, default_limit: int) -> Service:
+def service_of(row: Row, *, default_chroot: bool) -> Service:
     """Fill in the defaults of a row.
 
     Args:
         default_chroot: what ``-`` means in the chroot column (no, since compatibility level 1).
-        default_limit: ``default_process_limit``.
     Raises:
         ConfigError: a ``-o`` without ``name=value``.
     """
@@ -222,7 +239,7 @@ def service_of(row: Row, *, default_chroot: bool, default_limit: int) -> Service
         chroot=default_chroot if chroot == "-" else chroot == "y",
         wakeup=0 if wakeup == "-" else int(wakeup.removesuffix("?")),
         wakeup_is_lazy=wakeup.endswith("?"),
-        maxproc=default_limit if limit == "-" else int(limit),
+        maxproc=None if limit == "-" else int(limit),
         command=row.command,
         args=others,
         overrides=overrides,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.config.parameter import Parameter, boolean, choice, integer, seconds, size, text, words
 
 PARAMETERS: tuple[Parameter, ...] = (
-    boolean("broken_sasl_auth_clients", "no"),
+    boolean("broken_sasl_auth_clients", "no", "Also announce AUTH in the form of old clients."),
     text("cyrus_sasl_config_path"),
     text("openssl_path", "openssl"),
     words("relay_clientcerts"),
