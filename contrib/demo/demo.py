@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
 from email.policy import SMTP
+from email.utils import localtime
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def compose(subject: str, *, body: str = "A plain message.\n", attachment: bytes
     mail = EmailMessage(policy=SMTP)
     mail["From"], mail["To"], mail["Subject"] = "Ada <ada@client.example>", to, subject
     mail["Message-ID"] = f"<{random.getrandbits(64):x}@client.example>"
+    mail["Date"] = localtime()
     mail.set_content(body, cte="8bit")
     if attachment:
         mail.add_attachment(attachment, maintype="application", subtype="octet-stream", filename="data.bin")
@@ -100,7 +102,7 @@ mynetworks = 127.0.0.0/8
 relayhost = [127.0.0.1]:{next_hop_port}
 queue_directory = {directory}/queue
 data_directory = {directory}/data
-mail_owner = {pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() else unprivileged_user()}
+mail_owner = {mail_owner()}
 maillog_file = {directory}/maillog
 maillog_file_prefixes = {directory}
 plugins = access, {directory}/stages.py:Stages, {directory}/record.py:Record
@@ -127,10 +129,13 @@ message_size_limit = 20000000
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def unprivileged_user() -> str:
-    """Who runs the workers when the demo runs as root."""
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    return next(name for name in ("postfix", "nobody") if name in names)
+def mail_owner() -> str:
+    """Who runs the workers: an account without rights when the demo runs as root and that account can read Python."""
+    parents = [Path(os.__file__).resolve(), *Path(os.__file__).resolve().parents, *HERE.parents]
+    if os.geteuid() == 0 and all(path.stat().st_mode & 0o005 == 0o005 or path.is_file() for path in parents):
+        names = {entry.pw_name for entry in pwd.getpwall()}
+        return next(name for name in ("postfix", "nobody") if name in names)
+    return pwd.getpwuid(os.geteuid()).pw_name
 
 
 def run(program: str, *arguments: str) -> str:

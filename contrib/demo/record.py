@@ -27,7 +27,7 @@ class Record:
             "stage": entry.stage,
             "author": entry.author,
             "session": session.client.port if session is not None else "",
-            "queue_id": session.queue_id if session is not None else "",
+            "queue_id": entry.queue_id,
             "recipient": entry.recipient,
             "action": verdict.action.value if verdict is not None else "",
             "text": (verdict.text or verdict.reason) if verdict is not None else "",

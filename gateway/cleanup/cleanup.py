@@ -146,7 +146,12 @@ class Cleanup:
             message.show(draft.content)
 
         verdict = await self._chain.run(
-            (draft.envelope, message), session=session, ledger=ledger, note=noted.append, take=take
+            (draft.envelope, message),
+            session=session,
+            ledger=ledger,
+            note=noted.append,
+            queue_id=draft.envelope.queue_id,
+            take=take,
         )
         if noted and self._act(draft, noted):
             return Verdict.discard()

@@ -116,6 +116,7 @@ class Chain:
         ledger: list[LedgerEntry],
         note: NoteVerdict,
         recipient: str = "",
+        queue_id: str = "",
         take: TakeEdits | None = None,
         may_change_envelope: bool = True,
     ) -> Verdict | None:
@@ -127,6 +128,7 @@ class Chain:
             ledger: where verdicts and edits are written.
             note: called with each non-final verdict (HOLD, PREPEND …).
             recipient: internal form, for the ledger.
+            queue_id: for the ledger, where no session has it.
             take: called with the edits of an implementation that returned normally, before the next one is asked.
             may_change_envelope: False at ``deliver``.
 
@@ -152,9 +154,9 @@ class Chain:
             if verdict is None and not edits and not error:
                 continue
             milliseconds = (perf_counter() - started) * 1000
-            self._enter(
-                session, ledger, LedgerEntry(self.stage, link.plugin, verdict, edits, recipient, milliseconds, error)
-            )
+            known_id = queue_id or (session.queue_id if session is not None else "")
+            entry = LedgerEntry(self.stage, link.plugin, verdict, edits, recipient, milliseconds, error, known_id)
+            self._enter(session, ledger, entry)
             if edits and take is not None:
                 take(edits)
             if verdict is None:

@@ -18,6 +18,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
         edits: what it changed.
         recipient: internal form, for the stages that have one.
         milliseconds: wall time of the call.
+        queue_id: of the message, empty before it has one.
         error: the failure, when the verdict is a failure policy's and not the author's own.
     """
 
@@ -28,3 +29,4 @@ class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
     recipient: str = ""
     milliseconds: float = 0.0
     error: str = ""
+    queue_id: str = ""

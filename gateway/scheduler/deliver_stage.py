@@ -58,7 +58,13 @@ class DeliverStage:
             message.show(edit_content(message.content, edits))
 
         verdict = await self._chain.run(
-            (request, message), session=None, ledger=ledger, note=noted.append, take=take, may_change_envelope=False
+            (request, message),
+            session=None,
+            ledger=ledger,
+            note=noted.append,
+            queue_id=request.envelope.queue_id,
+            take=take,
+            may_change_envelope=False,
         )
         if verdict is not None and verdict.action is not Action.OK:
             return _report(request, verdict)

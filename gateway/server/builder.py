@@ -17,6 +17,7 @@ from gateway.net.resolver import Resolver
 from gateway.observe import Counters, MailLog
 from gateway.restrictions.engine import RestrictionEngine
 from gateway.server.limits import ClientLimits
+from gateway.server.local_clients import LocalClients
 from gateway.server.service import SmtpdService
 from gateway.server.settings import session_settings
 
@@ -91,6 +92,7 @@ class ServiceBuilder:
             xclient_hosts=network("smtpd_authorized_xclient_hosts"),
             xforward_hosts=network("smtpd_authorized_xforward_hosts"),
             trusted_clients=network("smtpd_client_event_limit_exceptions"),
+            local_clients=LocalClients(config, tables),
             settings=session_settings(config),
             log=self._mail_log.logger("smtpd", syslog_name=config.text("syslog_name")),
             counters=self._counters,

@@ -264,13 +264,12 @@ class Conversation:
         for verdict in actions:
             if line := reports.action_line(session, verdict):
                 service.log.info(line)
-        client = session.client
         return await service.cleanup.queue(
             draft,
             actions=actions,
             session=session,
             protocol=session.protocol,
-            is_local=bool(client) and await service.trusted_clients.matches(client.name, client.address),
+            is_local=await service.local_clients.matches(session),
         )
 
     def _envelope(self, event: ev.BodyEnd) -> Envelope:

@@ -19,6 +19,7 @@ from gateway.observe import Counters, Logger
 from gateway.proto.smtp_settings import SmtpdSettings
 from gateway.restrictions.engine import RestrictionEngine
 from gateway.server.limits import ClientLimits
+from gateway.server.local_clients import LocalClients
 
 OBSERVERS = ("unknown", "reset", "disconnect", "verdict")
 SESSION_STAGES = ("connect", "helo", "mail", "rcpt", "predata", "data")
@@ -38,7 +39,7 @@ class SmtpdService:
         resolver: DNS.
         limits: counts clients over all services of the process.
         xclient_hosts, xforward_hosts: may use those commands. trusted_clients: no limits
-            (smtpd_client_event_limit_exceptions), and missing headers are added for them.
+            (smtpd_client_event_limit_exceptions). local_clients: missing headers are added for them.
         log, counters: where to report.
     """
 
@@ -58,6 +59,7 @@ class SmtpdService:
         xclient_hosts: NetworkList,
         xforward_hosts: NetworkList,
         trusted_clients: NetworkList,
+        local_clients: LocalClients,
         settings: SmtpdSettings,
         log: Logger,
         counters: Counters,
@@ -66,6 +68,7 @@ class SmtpdService:
         self.name, self.config, self.engine, self.cleanup = name, config, engine, cleanup
         self.open_sink, self.next_queue_id, self.limits = open_sink, next_queue_id, limits
         self.xclient_hosts, self.xforward_hosts, self.trusted_clients = xclient_hosts, xforward_hosts, trusted_clients
+        self.local_clients = local_clients
         self.settings, self.log, self.counters, self.clock = settings, log, counters, clock
         self.runtime = runtime
         self.hosts = HostsFile()

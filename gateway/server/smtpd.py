@@ -11,6 +11,7 @@ import asyncio
 import socket
 from typing import Any, cast
 
+from gateway.model.errors import GatewayError
 from gateway.model.reply import Reply
 from gateway.model.session import Client, Session
 from gateway.net.eager import start
@@ -71,7 +72,8 @@ class SmtpdProtocol(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_can_write", "_closing", "_conversation", "_is_busy", "_is_pumping", "_last_activity", "_loop", "_pending",
+        "_can_write", "_closing", "_conversation", "_is_busy",
+        "_is_paused", "_is_pumping", "_last_activity", "_loop", "_pending",
         "_proxy", "_registry", "_service", "_session", "_task", "_timer", "_transport",
     )  # fmt: skip
 
@@ -84,7 +86,7 @@ class SmtpdProtocol(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._proxy: ProxyParser | None = None
         self._pending = b""
-        self._is_busy = self._is_pumping = self._closing = False
+        self._is_busy = self._is_pumping = self._is_paused = self._closing = False
         self._can_write = True
         self._last_activity = 0.0
 
@@ -134,6 +136,7 @@ class SmtpdProtocol(asyncio.Protocol):
         self._is_busy = False
         if self._transport.is_closing():
             return
+        self._resume_reading()
         if self._pending:
             session.receive_data(self._pending)
             self._pending = b""
@@ -148,13 +151,27 @@ class SmtpdProtocol(asyncio.Protocol):
             return
         session = self._session
         if session is None:
-            # Before the banner; a client that shouts is stopped by the paused transport, the session judges the rest.
+            # Before the banner: the session, once it is there, judges a client that speaks first.
             self._pending += data
-            self._transport.pause_reading()
+            self._pause()
             return
         session.receive_data(data)
-        if not self._is_busy:
+        if self._is_busy or not self._can_write:
+            self._pause()  # what is buffered now is one read at most
+        else:
             self._pump()
+
+    def _pause(self) -> None:
+        """Leave further octets to the kernel until there is an answer."""
+        if not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._is_paused and not self._closing:
+            self._is_paused = False
+            self._transport.resume_reading()
+            self._last_activity = self._loop.time()
 
     def _proxy_received(self, data: bytes) -> None:
         proxy = self._proxy
@@ -209,6 +226,7 @@ class SmtpdProtocol(asyncio.Protocol):
         """The client reads again."""
         self._can_write = True
         if not self._is_busy:
+            self._resume_reading()
             self._pump()
 
     # --- the pump ----------------------------------------------------------------------------------------------------
@@ -251,7 +269,7 @@ class SmtpdProtocol(asyncio.Protocol):
         """Keep the task of an answer that takes time, and leave further octets to the kernel meanwhile."""
         if task is not None:
             self._task = task
-            self._transport.pause_reading()
+            self._pause()
 
     def _answered(self, reply: Reply) -> None:
         self._is_busy = False
@@ -259,25 +277,27 @@ class SmtpdProtocol(asyncio.Protocol):
         if session is None or self._closing:
             return
         session.reply(reply)
-        if self._task is not None:
-            self._task = None
-            self._transport.resume_reading()
-            self._last_activity = self._loop.time()
+        self._task = None
+        self._resume_reading()
         self._pump()
 
     def _resume(self) -> None:
         self._is_busy = False
         if not self._closing:
+            self._resume_reading()
             self._pump()
 
     def _failed(self, exc: BaseException) -> None:
-        """An answer raised: our bug, or our cancellation. The client gets a 421, nothing is acknowledged."""
+        """No answer: a table failed, our bug, or our cancellation. The client gets 421, nothing is acknowledged."""
         self._is_busy = False
         self._task = None
         if isinstance(exc, asyncio.CancelledError) or self._closing:
             return
-        self._service.counters.add("smtpd.internal_error")
-        self._service.log.panic(f"{type(exc).__name__}: {exc} ({_where(exc)})")
+        if isinstance(exc, GatewayError):  # a table or a disk that has no answer now
+            self._service.log.warning(str(exc))
+        else:
+            self._service.counters.add("smtpd.internal_error")
+            self._service.log.panic(f"{type(exc).__name__}: {exc} ({_where(exc)})")
         self._transport.write(f"421 4.3.0 {self._service.hostname} {_INTERNAL_ERROR.text}\r\n".encode())
         self._close()
 
