@@ -54,10 +54,8 @@ class DnsServer:
         self.ttl = ttl
         self.queries: list[tuple[str, str]] = []
         self.tcp_queries = 0
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind(("127.0.0.1", 0))
+        self._udp, self._tcp = _bind_both()
         self.port: int = self._udp.getsockname()[1]
-        self._tcp = socket.create_server(("127.0.0.1", self.port))
         self._wake, self._stop = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name="dns-server", daemon=True)
 
@@ -148,6 +146,18 @@ class DnsServer:
             )
             name = alias[0].rstrip(".").lower()
         return Fault.SERVFAIL
+
+
+def _bind_both() -> tuple[socket.socket, socket.socket]:
+    """A UDP and a TCP socket on the same port; one that is free for UDP may be somebody's for TCP."""
+    for _ in range(100):
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("127.0.0.1", 0))
+        try:
+            return udp, socket.create_server(udp.getsockname())
+        except OSError:
+            udp.close()
+    raise OSError("no port is free for both UDP and TCP")
 
 
 def _wire(reply: dns.message.Message, *, limit: int) -> bytes:
