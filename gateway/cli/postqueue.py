@@ -27,9 +27,9 @@ def main(arguments: list[str]) -> int:
         case "f":
             flush(queue)
         case "i":
-            _order(queue, "deliver_now", queue_id=found["i"][-1])
+            order(queue, "deliver_now", queue_id=found["i"][-1])
         case "s":
-            _order(queue, "flush_site", site=found["s"][-1])
+            order(queue, "flush_site", site=found["s"][-1])
     return 0
 
 
@@ -45,10 +45,15 @@ def flush(queue: Queue) -> None:
     Raises:
         Fatal: the mail system is down.
     """
-    _order(queue, "flush")
+    order(queue, "flush")
 
 
-def _order(queue: Queue, op: str, **fields: str) -> None:
+def order(queue: Queue, op: str, **fields: str) -> None:
+    """Ask the scheduler for something.
+
+    Raises:
+        Fatal: the mail system is down.
+    """
     try:
         queue.ask(op, **fields)
     except NotRunning as exc:

@@ -103,6 +103,10 @@ def main(argv: list[str]) -> int:
     config_directory, fd, *options = argv
 
     def tell(problem: str) -> None:
+        if not problem:
+            # Errors went to whoever started us; from now on there is the log.
+            with open(os.devnull, "wb") as nothing:
+                os.dup2(nothing.fileno(), 2)
         try:
             os.write(int(fd), (problem or "ok").encode("utf-8", "replace"))
             os.close(int(fd))
