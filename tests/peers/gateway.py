@@ -22,6 +22,14 @@ from peers.instance import MailInstance
 from peers.ports import NotReady, banner, wait_for
 
 
+def mail_owner() -> str:
+    """Who runs the workers when a test is root: ``postfix`` where that account can read this Python, else root."""
+    python = Path(os.__file__).resolve()
+    if os.geteuid() != 0 or all(folder.stat().st_mode & 0o005 == 0o005 for folder in python.parents):
+        return "postfix"
+    return "root"
+
+
 class GatewayInstance(MailInstance):
     """One private Postgate, started in the foreground as a child of the test.
 
@@ -46,6 +54,7 @@ class GatewayInstance(MailInstance):
         super().__init__(settings, services=services, files=files, parent=parent, smtpd=smtpd)
         self._process: subprocess.Popen[bytes] | None = None
         self._output = self.directory / "log" / "output"
+        self.settings.setdefault("mail_owner", mail_owner())
         if plugins:
             self._write_plugins(plugins)
 
