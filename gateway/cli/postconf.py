@@ -67,9 +67,12 @@ def main(argv: list[str]) -> int:
     found, operands = options(argv, "aAbc:C:deEfFhHlmMno:pPtT:vxX#", USAGE)
     flags = {letter for letter, values in found.items() if values == [""] * len(values)}
     console = Console("postconf")
-    for letter in "aAblmtT":
+    for letter in "aAbtT":
         if letter in found:
             raise Fatal(f"option -{letter} is not available")
+    if "l" in flags or "m" in flags:
+        _print(iter(("flock", "fcntl", "dotlock") if "l" in flags else _table_types()))
+        return 0
     modes = [letter for letter in "MFPp" if letter in flags]
     if len(modes) > 1:
         raise Fatal("specify one of " + " ".join(f"-{letter}" for letter in modes))
@@ -104,6 +107,12 @@ def _print(lines: Iterator[str]) -> None:
         print(line)
 
 
+def _table_types() -> tuple[str, ...]:
+    from gateway.maps import Tables
+
+    return Tables(Config({})).types
+
+
 # -- main.cf -----------------------------------------------------------------------------------------------------------
 
 
@@ -113,7 +122,7 @@ def _settings(
     """Lines for main.cf parameters: named ones, or all, or those that are set (-n)."""
     is_default, is_set_only = "d" in found, "n" in found
     config = _default_config(directory) if is_default else _configured(directory, found)
-    _add_plugin_parameters(config, console)
+    _add_plugin_parameters(config, _plugins(directory) if is_default else config.words("plugins"), console)
     user = set() if is_default else _user_names(config)
     services = dict(service_parameters(config))
     classes = _classes(found)
@@ -166,12 +175,18 @@ def _configured(directory: str, found: dict[str, list[str]]) -> Config:
     return Config(settings, config.rows, directory=directory, registry=config.registry, warnings=config.warnings)
 
 
-def _add_plugin_parameters(config: Config, console: Console) -> None:
+def _plugins(directory: str) -> tuple[str, ...]:
+    """The plugins that main.cf names, where there is one: their parameters have defaults too."""
+    has_file = os.path.exists(os.path.join(directory, "main.cf"))
+    return (read(directory) if has_file else Config({})).words("plugins")
+
+
+def _add_plugin_parameters(config: Config, plugins: tuple[str, ...], console: Console) -> None:
     """Make the parameters of plugins known; a plugin that cannot be loaded is a warning here."""
     from gateway.hooks.manager import PluginManager
 
     try:
-        PluginManager(config.words("plugins")).add_parameters(config.registry)
+        PluginManager(plugins).add_parameters(config.registry)
     except ConfigError as error:
         console.warning(str(error))
 
