@@ -24,13 +24,9 @@ FACES = {
 
 
 def main() -> int:
-    """Run the face that ``argv[0]`` names; ``postgate NAME …`` does the same. Returns the exit status."""
-    name, arguments = os.path.basename(sys.argv[0]), sys.argv[1:]
-    if name not in FACES:
-        name = "postgate"
-    if name == "postgate" and arguments and arguments[0] in FACES:
-        name, arguments = arguments[0], arguments[1:]
-    return run(name, arguments)
+    """Run the face that ``argv[0]`` names, ``postgate`` for any other name. Returns the exit status."""
+    name = os.path.basename(sys.argv[0])
+    return run(name if name in FACES else "postgate", sys.argv[1:])
 
 
 def run(name: str, arguments: list[str]) -> int:

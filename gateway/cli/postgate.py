@@ -1,14 +1,18 @@
-"""``postgate``: start, stop and look at the mail system. Source: postfix(1)."""
+"""``postgate``: start, stop and look at the mail system; ``postgate NAME`` runs a tool. Source: postfix(1)."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import gateway
+from gateway.cli import FACES
+from gateway.cli import run as run_face
 from gateway.cli.console import EX_USAGE, Console, Fatal, config_directory, open_config, options
 
 USAGE = "postgate [-c config_dir] [-v] {start|start-fg|stop|reload|status|check|flush|plugins|version} [--json]"
+"""Every face is a subcommand too, for where only one program is installed: ``postgate sendmail -t``."""
 
 
 def main(arguments: list[str]) -> int:
@@ -19,6 +23,9 @@ def main(arguments: list[str]) -> int:
         return 0 if "h" in found else EX_USAGE
     command, rest = operands[0], operands[1:]
     directory = config_directory(found.get("c", [""])[-1])
+    if command in FACES and command != "postgate":
+        os.environ["MAIL_CONFIG"] = directory
+        return run_face(command, rest)
     run = COMMANDS.get(command)
     if run is None:
         return _plugin_command(command, rest, directory)
