@@ -134,6 +134,9 @@ class GroupCommit:
         self._timer = None
         if self._is_busy or self._is_closed:
             return
+        if self._reported is not Fault.NONE:
+            self._repair(self._reported)
+            return
         batch = self._take()
         if not batch:
             self._maintain_idle()
@@ -270,12 +273,27 @@ class GroupCommit:
 
     def report(self, fault: Fault) -> None:
         """Somebody found a fault while reading: repair as soon as the connection is free."""
-        if fault is Fault.NONE or self._is_closed or not self._database.is_open or self._loop is None:
+        if fault is Fault.NONE or self._is_closed or not self._database.is_open:
             return
-        if self._is_busy:
-            self._reported = fault
-        else:
-            self._repair(fault)
+        self._reported = fault
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # read without a loop: the first change repairs
+        if loop is not self._loop:
+            self._bind(loop)
+        if not self._is_busy:
+            self._arm(0.0)
+
+    def report_from_thread(self, fault: Fault) -> None:
+        """The same from another thread; before the first change it waits for the first change."""
+        self._reported = fault
+        loop = self._loop
+        try:
+            if loop is not None:
+                loop.call_soon_threadsafe(self._begin)
+        except RuntimeError:
+            pass  # that loop is closed; the next one will repair
 
     def _maintain_idle(self) -> None:
         if self._pages >= IDLE_CHECKPOINT_PAGES or self._may_shrink:

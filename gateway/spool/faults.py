@@ -29,8 +29,8 @@ _FAULTS = {
     sqlite3.SQLITE_CORRUPT: Fault.DAMAGE,
     sqlite3.SQLITE_NOTADB: Fault.DAMAGE,
     sqlite3.SQLITE_FORMAT: Fault.DAMAGE,
-    # Our own statements are right: a table or index that is not there was lost.
-    sqlite3.SQLITE_ERROR: Fault.DAMAGE,
+    # Our own statements are right: a table or index that is not there was lost. Opening again compares the schema.
+    sqlite3.SQLITE_ERROR: Fault.CONNECTION,
 }
 
 

@@ -74,15 +74,17 @@ class ContentRecord(msgspec.Struct, frozen=True, gc=False):
     is_headless: bool
     body_size: int
     body_offset: int
-    crc: int
+    crc: int = 0
 
 
 def _state_crc(queue_id: str, due: float, is_held: bool, envelope: bytes) -> int:
     return crc32(envelope, crc32(_STATE.pack(due, is_held) + queue_id.encode()))
 
 
-def _content_crc(head: bytes, body: bytes | None, is_headless: bool, size: int, offset: int) -> int:
-    return crc32(body or b"", crc32(head, crc32(_PLACE.pack(is_headless, size, offset))))
+def _content_crc(queue_id: str, record: ContentRecord) -> int:
+    """Over the queue ID too: no envelope is ever served with another message's content."""
+    place = _PLACE.pack(bool(record.is_headless), record.body_size, record.body_offset)
+    return crc32(record.body or b"", crc32(record.head, crc32(place + queue_id.encode())))
 
 
 def encode_envelope(envelope: Envelope) -> bytes:
@@ -189,8 +191,8 @@ def content_record_of(queue_id: str, content: Content) -> ContentRecord:
         size, offset = place.size_bytes, place.offset
     else:
         body = place
-    crc = _content_crc(content.head, body, content.is_headless, size, offset)
-    return ContentRecord(content.head, body, content.is_headless, size, offset, crc)
+    record = ContentRecord(content.head, body, content.is_headless, size, offset)
+    return msgspec.structs.replace(record, crc=_content_crc(queue_id, record))
 
 
 def content_of(queue_id: str, record: ContentRecord) -> Content:
@@ -200,12 +202,12 @@ def content_of(queue_id: str, record: ContentRecord) -> Content:
         DamagedRecord: checksum or form are wrong.
     """
     try:
-        is_headless = bool(record.is_headless)
-        crc = _content_crc(record.head, record.body, is_headless, record.body_size, record.body_offset)
+        crc = _content_crc(queue_id, record)
     except (TypeError, struct.error) as exc:
         raise DamagedRecord(queue_id, f"content unreadable: {exc}") from exc
     if crc != record.crc:
         raise DamagedRecord(queue_id, "content checksum mismatch")
+    is_headless = bool(record.is_headless)
     if record.body is None:
         return Content(record.head, BodyFile(body_path(queue_id), record.body_size, record.body_offset), is_headless)
     return Content(record.head, record.body, is_headless)

@@ -25,6 +25,7 @@ from gateway.spool.store import Store
 
 SOCKET_PATH = "private/spool"
 """Where workers find the service, under the queue directory."""
+SOCKET_PATH = "private/spool"  # under queue_directory; private: only for processes of our own
 MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024
 CLOSE_S = 10.0
 
@@ -78,6 +79,7 @@ class SpoolService:
             OSError: the socket cannot be made.
         """
         loop = asyncio.get_running_loop()
+        os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         umask = os.umask(0o777 & ~self._mode)  # right from the first instant; chmod would leave a gap
         try:
             self._server = await loop.create_unix_server(lambda: _Connection(self), self.path, backlog=128)

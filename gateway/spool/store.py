@@ -13,7 +13,7 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from gateway.model.content import BodyFile, Content
@@ -24,9 +24,11 @@ from gateway.spool.commit import GroupCommit
 from gateway.spool.database import STORE, Database, make_store_directory
 from gateway.spool.due import DueScan
 from gateway.spool.faults import Fault, fault_of, spool_error_of
-from gateway.spool.interface import ALL, Log, QueueState, Selection
+from gateway.spool.interface import Log, QueueState
 from gateway.spool.lock import OwnerLock
 from gateway.spool.operations import Operation, Put, Remove, Update
+from gateway.spool.operator_changes import OperatorChanges
+from gateway.spool.quarantine import keep_message
 from gateway.spool.records import (
     ContentRecord,
     DamagedRecord,
@@ -36,9 +38,7 @@ from gateway.spool.records import (
     envelope_of,
     record_of,
 )
-from gateway.spool.upkeep import Upkeep, quarantine
-
-STEP = 200  # messages changed between two turns of the loop by hold, release, requeue, delete
+from gateway.spool.upkeep import Upkeep
 
 
 class _Silent:
@@ -50,7 +50,7 @@ class _Silent:
     warning = error = info
 
 
-class Store:
+class Store(OperatorChanges):
     """The durable queue of one queue directory.
 
     Use :meth:`open`. Implements :class:`gateway.spool.interface.Spool`, where each method's promise is.
@@ -71,7 +71,7 @@ class Store:
         self._scan = DueScan()
         self._is_closed = False
         self._next_seq = database.reader.execute(schema.LAST_SEQ).fetchone()[0] + 1
-        self._upkeep = Upkeep(database.directory, database.path, log, self._found_fault)
+        self._upkeep = Upkeep(database.directory, database.path, log, self._commit.report_from_thread)
 
     @classmethod
     def open(
@@ -332,75 +332,16 @@ class Store:
         if queue_id in self._quarantined:
             return
         self._quarantined.add(queue_id)
-        self._log.error(f"{queue_id}: damaged: {damage.reason}; moved to corrupt/{queue_id}")
         try:
             rows = self._reader().execute(schema.SELECT_RAW, (queue_id,)).fetchall()
-            quarantine(self.directory, queue_id, rows[0] if rows else ())
+            kept = keep_message(self.directory, queue_id, rows[0] if rows else ())
+            self._log.error(f"{queue_id}: damaged: {damage.reason}; moved to {kept}")
             future = self.remove(queue_id)
         except (sqlite3.Error, OSError, SpoolError, RuntimeError) as exc:
             # It stays in the database and out of the queue; the next start tries again.
-            self._log.error(f"{queue_id}: cannot move to corrupt: {exc}")
+            self._log.error(f"{queue_id}: damaged: {damage.reason}; cannot move to corrupt: {exc}")
             return
         future.add_done_callback(lambda _: self._quarantined.discard(queue_id))
-
-    def _found_fault(self, fault: Fault) -> None:
-        self._commit.report(fault)
-
-    # -- operator -----------------------------------------------------------------------------------------------------
-
-    async def hold(self, queue_ids: Iterable[str] | Selection, now: float = 0.0) -> int:
-        """Put messages on hold; those that are held already do not count."""
-        return await self._restate(queue_ids, lambda r: None if r.is_held else r.with_state(due=r.due, is_held=True))
-
-    async def release(self, queue_ids: Iterable[str] | Selection, now: float) -> int:
-        """Take messages off hold, due at ``now``."""
-        return await self._restate(queue_ids, lambda r: r.with_state(due=now, is_held=False) if r.is_held else None)
-
-    async def requeue(self, queue_ids: Iterable[str] | Selection, now: float) -> int:
-        """Make messages due at ``now``, held ones included (postsuper(1) -r looks into the hold queue too)."""
-        return await self._restate(queue_ids, lambda r: r.with_state(due=now, is_held=False))
-
-    async def flush(self, now: float) -> int:
-        """Make every message due at ``now`` that is not held and due later."""
-
-        def change(record: Record) -> Record | None:
-            return None if record.is_held or record.due <= now else record.with_state(due=now, is_held=False)
-
-        return await self._restate(ALL, change)
-
-    async def delete(self, queue_ids: Iterable[str] | Selection) -> int:
-        """Delete messages, durably."""
-        count = 0
-        async for records in self._steps(queue_ids):
-            for future in [self.remove(record.queue_id) for record in records]:
-                await future
-            count += len(records)
-        return count
-
-    async def _restate(self, queue_ids: Iterable[str] | Selection, change: Callable[[Record], Record | None]) -> int:
-        """Change the state of messages in steps; durable on return."""
-        count = 0
-        async for records in self._steps(queue_ids):
-            changed = [new for record in records if (new := change(record)) is not None]
-            for future in [self._change(record) for record in changed]:
-                await future
-            count += len(changed)
-        return count
-
-    async def _steps(self, queue_ids: Iterable[str] | Selection) -> AsyncIterator[list[Record]]:
-        """The selected records, a bounded number at a time; the loop turns in between."""
-        if isinstance(queue_ids, Selection):
-            after = ""
-            while records := self._page(after, STEP):
-                after = records[-1].queue_id
-                yield records
-                await asyncio.sleep(0)
-            return
-        names = list(dict.fromkeys(queue_ids))
-        for start in range(0, len(names), STEP):
-            found = [self._record(queue_id) for queue_id in names[start : start + STEP]]
-            yield [record for record in found if record is not None]
-            await asyncio.sleep(0)
 
     # -- end ----------------------------------------------------------------------------------------------------------
 
