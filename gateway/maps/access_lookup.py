@@ -20,7 +20,7 @@ def domain_keys(name: str, style: Subdomains) -> list[str]:
     """
     if not name:
         return []
-    if parse_address(name) is not None:
+    if (name[-1].isdigit() or ":" in name) and parse_address(name) is not None:
         return [name]
     return [name, *(key for key in parent_keys(name, style) if key not in ("", "."))]
 

@@ -36,9 +36,6 @@ class AddressClass(Enum):
     DEFAULT = "default"
 
 
-FINAL = frozenset({AddressClass.LOCAL, AddressClass.VIRTUAL_ALIAS, AddressClass.VIRTUAL_MAILBOX})
-
-
 class AddressClasses:
     """Answers both questions for one configuration.
 
@@ -145,4 +142,6 @@ class AddressClasses:
 
 
 def _resolved(address: str, domain: str, address_class: AddressClass, *, is_routed: bool = False) -> ResolvedAddress:
-    return ResolvedAddress(address, domain, address_class in FINAL, address_class is AddressClass.RELAY, is_routed)
+    is_relay = address_class is AddressClass.RELAY
+    is_final = not is_relay and address_class is not AddressClass.DEFAULT
+    return ResolvedAddress(address.lower(), domain, is_final, is_relay, is_routed)

@@ -61,7 +61,7 @@ class ResolvedAddress(msgspec.Struct, frozen=True, gc=False):
     """Where an address really leads, local routing (``user%host@here``, ``host!user@here``) undone.
 
     Args:
-        address: internal form, always with a domain.
+        address: internal form, lower-case as tables are asked, always with a domain.
         domain: behind its last ``@``, lower-case; ``[1.2.3.4]`` for a literal.
         is_final: mail for the domain ends here (local, virtual alias or virtual mailbox class).
         is_relay: the domain is in ``relay_domains``.

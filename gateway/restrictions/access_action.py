@@ -88,19 +88,19 @@ _CONDITIONAL = frozenset({Action.DEFER_IF_PERMIT, Action.DEFER_IF_REJECT})
 _DUNNO = AccessAction(Kind.DUNNO)
 
 # A status that speaks of a recipient is wrong in a reply about a sender, and the reverse; about a host neither fits.
-_FOR_SENDER = {"1": "7", "2": "8", "3": "7", "4": "7", "5": "0", "6": "7"}
-_FOR_RECIPIENT = {"7": "3", "8": "2"}
+_FOR_SENDER = {"1": "7", "2": "8", "3": "7", "4": "7", "6": "7", "7": "7", "8": "8"}
+_FOR_RECIPIENT = {"1": "1", "2": "2", "3": "3", "4": "4", "5": "5", "6": "6", "7": "3", "8": "2"}
 
 
 def suited_enhanced(enhanced: str, subject: Subject) -> str:
     """The enhanced code as it fits what is judged. Source: access(5), "ENHANCED STATUS CODES"."""
     status_class, category, detail = enhanced.split(".")
-    if category != "1" or len(detail) != 1 or detail == "9":
+    if category != "1":
         return enhanced
     if subject.label == SENDER.label:
-        return f"{status_class}.1.{_FOR_SENDER.get(detail, detail)}"
+        return f"{status_class}.1.{_FOR_SENDER.get(detail, '0')}"
     if subject.label == RECIPIENT.label:
-        return f"{status_class}.1.{_FOR_RECIPIENT.get(detail, detail)}"
+        return f"{status_class}.1.{_FOR_RECIPIENT.get(detail, '0')}"
     return f"{status_class}.0.0"
 
 

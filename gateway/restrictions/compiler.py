@@ -48,6 +48,9 @@ class Compiler:
             if materials.config.raw(name) is None:
                 raise ConfigError(f"restriction class {name} has no definition", parameter="smtpd_restriction_classes")
             self._classes[name] = materials.config.words(name)
+        for name, words in self._classes.items():
+            # A class that only a table names must be right, and have its tables open, before the first message.
+            self._list(words, name, RECIPIENT, is_runtime=False, is_warning=False, path=(name,))
 
     def compile(
         self, words: Sequence[str], parameter: str, subject: Subject, *, is_runtime: bool = False

@@ -21,15 +21,6 @@ from gateway.net.eager import with_deadline
 from gateway.restrictions.progress import Progress
 from gateway.restrictions.replies import judged_name, lookup_failure, server_error
 
-_CLASSIFIED = {
-    Action.OK: "final",
-    Action.DISCARD: "final",
-    Action.REJECT: "refusal",
-    Action.DEFER: "refusal",
-    Action.DEFER_IF_PERMIT: "condition",
-    Action.DEFER_IF_REJECT: "condition",
-}
-
 
 class Step(msgspec.Struct, frozen=True):
     """One restriction of a compiled list.
@@ -86,29 +77,29 @@ async def evaluate(
         milliseconds = (perf_counter() - started) * 1000
         answer = _settled(answer, step, progress, is_failure=bool(error))
         _record(session, progress.stage, step.name, answer, milliseconds=milliseconds, error=error)
-        kind = _CLASSIFIED.get(answer.action, "note")
-        if kind == "refusal" or answer.action is Action.OK:
+        action = answer.action
+        if action is Action.OK or answer.is_refusal:
             return answer
-        if kind == "condition":
-            if answer.action is Action.DEFER_IF_PERMIT:
-                progress.defer_if_permit = progress.defer_if_permit or answer
-            else:
-                progress.defer_if_reject = progress.defer_if_reject or answer
-            if progress.defer_if_permit and progress.defer_if_reject:
+        if _is_condition(action):
+            progress.defer(answer)
+            if progress.is_deferred_anyway:
                 return None
             continue
         progress.note(answer)
         if observe is not None:
             observe(session, progress.stage, answer)
-        if answer.action is Action.DISCARD:
+        if action is Action.DISCARD:
             return answer
     return None
 
 
+def _is_condition(action: Action) -> bool:
+    return action is Action.DEFER_IF_PERMIT or action is Action.DEFER_IF_REJECT
+
+
 def _settled(answer: Verdict, step: Step, progress: Progress, *, is_failure: bool) -> Verdict:
     """What becomes of an answer: a warning under warn_if_reject, the earlier deferral under defer_if_reject."""
-    kind = _CLASSIFIED.get(answer.action)
-    if kind not in ("refusal", "condition"):
+    if not (answer.is_refusal or _is_condition(answer.action)):
         return answer
     if step.is_warning and not is_failure:
         # The code tells a refusal that did not happen from access(5)'s WARN.

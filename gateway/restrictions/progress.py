@@ -36,10 +36,28 @@ class Progress:
         self.is_recipient_checked = self.is_sender_checked = False
         self.depth = 0
 
+    def defer(self, verdict: Verdict) -> None:
+        """Remember a DEFER_IF_PERMIT or DEFER_IF_REJECT; the first of each counts."""
+        if verdict.action is Action.DEFER_IF_PERMIT:
+            self.defer_if_permit = self.defer_if_permit or verdict
+        else:
+            self.defer_if_reject = self.defer_if_reject or verdict
+
+    @property
+    def is_deferred_anyway(self) -> bool:
+        """True when neither a permission nor a rejection can stand."""
+        return self.defer_if_permit is not None and self.defer_if_reject is not None
+
     def note(self, verdict: Verdict) -> None:
-        """Keep a non-final verdict, once: delayed lists are evaluated for each recipient."""
-        if verdict not in self.notes:
-            self.notes.append(verdict)
+        """Keep a non-final verdict, once: delayed lists are evaluated for each recipient.
+
+        The same header or address is not added again because it came with another recipient.
+        """
+        for known in self.notes:
+            is_same = known.action is verdict.action and known.argument == verdict.argument
+            if is_same and (verdict.argument or known.text == verdict.text):
+                return
+        self.notes.append(verdict)
 
 
 def progress_of(session: Session) -> Progress:
