@@ -44,8 +44,8 @@ def make_delivery(
     return DeliveryRequest(mail, items, content, "smtp", nexthop, sender)
 
 
-@pytest.fixture(autouse=True, params=["asyncio", "uvloop"])
-def _loop_policy(request: pytest.FixtureRequest) -> Iterator[None]:
+@pytest.fixture(params=["asyncio", "uvloop"])
+def both_loops(request: pytest.FixtureRequest) -> Iterator[None]:
     """Everything with both loops: they differ in when they write, and in what they raise."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy() if request.param == "uvloop" else None)
     yield

@@ -19,6 +19,8 @@ from gateway.model.delivery import DeliveryReport, DeliveryRequest, Outcome
 from gateway.model.envelope import ClientInfo, Recipient
 from gateway.transport.smtp import SmtpTransport
 
+pytestmark = pytest.mark.usefixtures("both_loops")  # they differ in when they write and what they raise
+
 Delivery = Callable[..., DeliveryRequest]
 Rig = Callable[..., AbstractAsyncContextManager[SmtpTransport]]
 
