@@ -122,13 +122,21 @@ class Completion:
             return
         envelope.attempts += 1
         envelope.due = message.postponed_until or self.lifetimes.next_due(self._clock(), envelope.arrival)
-        self._store.update(envelope)
+        try:
+            self._store.update(envelope)
+        except SpoolError as exc:
+            self._qmgr.error(f"{envelope.queue_id}: queue file update failed: {exc}")
         self._gone(message)
 
     def _remove(self, message: ActiveMessage) -> None:
         queue_id = message.envelope.queue_id
-        self._store.remove(queue_id)
-        self._qmgr.info(f"{queue_id}: removed")
+        try:
+            self._store.remove(queue_id)
+        except SpoolError as exc:
+            # The spool is closed: the message will be delivered again, which is better than not at all.
+            self._qmgr.error(f"{queue_id}: queue file removal failed: {exc}")
+        else:
+            self._qmgr.info(f"{queue_id}: removed")
         self._gone(message)
 
     def _undelivered(self, message: ActiveMessage) -> list[Recipient]:

@@ -317,7 +317,7 @@ def _listening_socket(queue_directory: str) -> socket.socket:
         except FileNotFoundError:
             pass
         sock.bind(path)
-        os.chmod(path, 0o666)  # everybody may connect; who may do what is decided by the peer's user
+        os.chmod(path, 0o666)  # noqa: S103 — everybody may connect; who may do what is decided by the peer's user
         sock.listen(128)
     except BaseException:
         sock.close()

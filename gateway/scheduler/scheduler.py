@@ -270,9 +270,12 @@ class Scheduler:
         """Counts: messages by queue, destinations, dead destinations, deliveries that run."""
         queues = self._dispatcher.queues.values()
         destinations = [destination for queue in queues for destination in queue.destinations.values()]
+        stored = self._store.counts()  # what is active here is deferred or held there
+        held = sum(message.envelope.is_held for message in self._active.messages.values())
         return {
             "active": len(self._active),
-            **{name: count for name, count in self._store.counts().items() if name != "active"},
+            **stored,
+            "deferred": max(stored.get("deferred", 0) - len(self._active) + held, 0),
             "destinations": len(destinations),
             "dead_destinations": sum(destination.throttle is not None for destination in destinations),
             "deliveries": sum(queue.busy for queue in queues),
@@ -354,9 +357,12 @@ class Scheduler:
         self._unsaved[message.envelope.queue_id] = message.envelope
 
     def _save(self) -> None:
-        for envelope in self._unsaved.values():
-            self._store.update(envelope)
-        self._unsaved.clear()
+        unsaved, self._unsaved = self._unsaved, {}
+        try:
+            for envelope in unsaved.values():
+                self._store.update(envelope)
+        except SpoolError as exc:
+            self._qmgr.error(f"queue file update failed: {exc}")
 
     def _sweep(self) -> None:
         self._dispatcher.sweep()
