@@ -9,6 +9,7 @@ import socket
 from collections.abc import Sequence
 
 from gateway.config.interfaces import Interface
+from gateway.config.lines import read_lines
 
 
 def default_hostname(domain: str | None) -> str:
@@ -36,3 +37,12 @@ def default_networks(interfaces: Sequence[Interface], style: str) -> str:
         shown = f"[{network.network_address}]/{network.prefixlen}" if network.version == 6 else str(network)
         found[shown] = None
     return " ".join(found)
+
+
+def origin(text: str) -> str:
+    """``myorigin``; a path stands for the first line of that file, as on Debian.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    return read_lines(text)[0].strip() if text.startswith("/") else text

@@ -15,7 +15,7 @@ from typing import NoReturn
 import msgspec
 
 from gateway import __version__
-from gateway.config.computed import default_domain, default_hostname, default_networks
+from gateway.config.computed import default_domain, default_hostname, default_networks, origin
 from gateway.config.expansion import ExpansionError, expand
 from gateway.config.interfaces import own_interfaces, receiving
 from gateway.config.known import default_registry
@@ -294,7 +294,8 @@ class Config:
             text = self.raw(name)
             if text is None:
                 text = self.default(name) or ""
-            value = self._expanded[name] = expand(text, self._lookup)
+            value = expand(text, self._lookup)
+            value = self._expanded[name] = origin(value) if name == "myorigin" else value
         except ExpansionError as error:
             self._fail(name, str(error))
         finally:

@@ -64,7 +64,7 @@ def split_words(text: str) -> tuple[str, ...]:
     """Split at commas and white space; a ``{group}`` stays whole, with its braces and what is inside.
 
     Raises:
-        BadValue: a brace without its partner.
+        BadValue: a ``{`` without its ``}``.
     """
     if "{" not in text:
         return tuple(_WORD.findall(text))
@@ -73,10 +73,8 @@ def split_words(text: str) -> tuple[str, ...]:
     for at, character in enumerate(text):
         if character == "{":
             level += 1
-        elif character == "}":
+        elif character == "}" and level:
             level -= 1
-            if level < 0:
-                raise BadValue('a "}" has no "{"')
         if level == 0 and character in _SEPARATORS:
             if start >= 0:
                 found.append(text[start:at])
