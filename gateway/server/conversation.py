@@ -67,9 +67,11 @@ class Conversation:
         service.log.info(f"connect from {session.client.label}")
         if not await service.trusted_clients.matches(session.client.name, session.client.address):
             self.is_counted = True
-            if refusal := service.limits.connected(session.client.address):
-                service.log.warning(f"{refusal.removeprefix('Error: ')}: from {session.client.label}")
-                return Reply(421, f"{service.hostname} {refusal}", "4.7.0", close=True)
+            client = session.client
+            if excess := service.limits.connected(client.address):
+                service.log.warning(f"{excess} from {client.label} for service {service.name}")
+                text = f"{service.hostname} Error: too many connections from {client.address}"
+                return Reply(421, text, "4.7.0", close=True)
         return await self._judge_connection()
 
     async def _judge_connection(self) -> Reply:

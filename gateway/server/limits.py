@@ -45,14 +45,14 @@ class ClientLimits:
         self._seen: dict[str, _Seen] = {}
 
     def connected(self, address: str) -> str:
-        """Count a connection; text of the refusal when it is one too many, else empty."""
+        """Count a connection; what the log says when it is one too many, else empty."""
         seen = self._entry(address)
         seen.connections += 1
         seen.total += 1
         if self._concurrent and seen.connections > self._concurrent:
-            return "Error: too many connections"
+            return f"Connection concurrency limit exceeded: {seen.connections}"
         if self._connections and seen.total > self._connections:
-            return "Error: too many connections"
+            return f"Connection rate limit exceeded: {seen.total}"
         return ""
 
     def disconnected(self, address: str) -> None:

@@ -1,0 +1,60 @@
+"""A stranger's plugin: the template is built, installed beside a built wheel of Postgate into a clean venv, and run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = ROOT / "contrib" / "plugin-template"
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key.startswith(("PIP_", "PATH", "HOME", "LANG"))}
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python of a clean venv with both wheels, and nothing of this source tree."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for source in (ROOT, TEMPLATE):
+        run(sys.executable, "-Im", "pip", "wheel", "-q", "--no-deps", "-w", folder, source, cwd=folder)
+    run(sys.executable, "-Im", "venv", folder / "venv", cwd=folder)
+    python = folder / "venv" / "bin" / "python"
+    wheels = sorted(folder.glob("*.whl"))
+    assert [wheel.name.split("-")[0] for wheel in wheels] == ["postgate", "postgate_plugin_template"]
+    run(python, "-Im", "pip", "install", "-q", *wheels, "pytest", cwd=folder)
+    return python
+
+
+def test_its_own_tests_pass_against_the_installed_gateway(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_plugin.py").write_text((TEMPLATE / "tests" / "test_plugin.py").read_text())
+    output = run(python, "-Im", "pytest", "-q", "-p", "no:cacheprovider", tmp_path, cwd=tmp_path)
+    assert "4 passed" in output
+
+
+def test_the_tools_show_it(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "main.cf").write_text("compatibility_level = 3.7\nplugins = access, template\ntemplate_stamp = seen\n")
+    (tmp_path / "master.cf").write_text("smtp inet n - n - - smtpd\n")
+    postgate, postconf = python.parent / "postgate", python.parent / "postconf"
+    listing = run(postgate, "-c", tmp_path, "plugins", cwd=tmp_path)
+    assert "template" in listing and "postgate-plugin-template" in listing
+    assert [line for line in listing.splitlines() if line.split()[:1] == ["data"] and "template" in line]
+    assert run(postconf, "-c", tmp_path, "template_stamp", cwd=tmp_path) == "template_stamp = seen\n"
+    assert "template_blocked_domains =" in run(postconf, "-c", tmp_path, "-d", cwd=tmp_path)
+    assert run(postgate, "-c", tmp_path, "template-blocked", cwd=tmp_path) == ""
