@@ -16,6 +16,7 @@ SMALL = 4096
 LONG_LINE = 998  # RFC 5321 §4.5.3.1.6, without CRLF
 
 _BARE_CR = re.compile(rb"\r(?!\n)")
+_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _UNDECIDED = re.compile(rb"(?:\r?\n\.?\r?|\r)\Z")
 _END = b"\r\n.\r\n"
 
@@ -54,12 +55,15 @@ class Content:
         """
         if region.count(b"\n") == region.count(b"\r") and not _BARE_CR.search(region):
             return region
-        endings = region.count(b"\r\n")
-        self.has_bare_lf |= region.count(b"\n") != endings
-        self.has_bare_cr |= region.count(b"\r") != endings
         if not self._may_repair:
+            # Only the first counts, so that the refusal does not depend on how the octets were cut.
+            bare = _BARE.search(region)
+            self.has_bare_lf = bare is not None and bare[0] == b"\n"
+            self.has_bare_cr = not self.has_bare_lf
             self.is_void = True
             return region
+        self.has_bare_lf |= region.count(b"\n") != region.count(b"\r\n")
+        self.has_bare_cr |= _BARE_CR.search(region) is not None
         return _BARE_CR.sub(b" ", region).replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
     def accept(self, region: bytes, *, is_end: bool) -> bytes:

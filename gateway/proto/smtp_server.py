@@ -290,7 +290,6 @@ class ServerSession:
         if intake is None:
             intake = self._intake = Intake(self.settings, is_bdat=True)
         if not intake.announce(bdat):
-            self._forget()
             return self._refuse_chunk(replies.CHUNK_TOO_BIG, bdat.size_bytes, ends_transaction=True)
         if self.state is State.RCPT:
             self._question = events.DataBegin(is_bdat=True)
@@ -331,7 +330,9 @@ class ServerSession:
         return self._question
 
     def _refuse_chunk(self, reply: Reply, size_bytes: int, *, ends_transaction: bool = False) -> Event | Wait:
-        """Refuse a BDAT and read over its octets."""
+        """Refuse a BDAT and read over its octets. It ends a transaction even when it began none (RFC 3030 §2)."""
+        if ends_transaction:
+            self._forget()
         may_go_on = self._skip(size_bytes)
         return self._refuse(
             reply if may_go_on else msgspec.structs.replace(reply, close=True),
@@ -367,9 +368,11 @@ class ServerSession:
                 self.error_count -= 1  # smtpd_recipient_overshoot_limit: these are not errors yet
         if rule.verb == "BDAT" and not reply.close:
             try:
-                return self._refuse_chunk(reply, commands.parse_bdat(argument, self).size_bytes)
+                size_bytes = commands.parse_bdat(argument, self).size_bytes
             except RefusedCommand as refused:
                 reply = refused.reply
+            else:
+                return self._refuse_chunk(reply, size_bytes, ends_transaction=self.state is State.MAIL)
         verb = text_of(line.partition(b" ")[0]).upper() if rule is UNKNOWN else rule.verb
         return self._refuse(reply, verb, text_of(argument))
 
