@@ -26,14 +26,15 @@ class ActiveMessage:
         successes: delivered recipients whose sender asked to hear so (NOTIFY=SUCCESS).
         is_delayed: some recipient was deferred.
         is_deleted: an administrator removed it; it goes as soon as no attempt runs.
-        is_flushed: somebody asked for this attempt: throttled destinations are tried all the same.
+        is_flushed: it is tried because somebody flushed the queue: ``defer_transports`` does not hold it back.
+        is_forced: somebody asked for this very message: even a dead destination is tried for it.
         is_pulled: it came from the spool, not straight from its commit.
         postponed_until: when it comes back although nothing was tried: its destination's queue was too long. 0: not so.
     """
 
     __slots__ = (
-        "bounces", "content", "envelope", "held_bytes", "is_delayed", "is_deleted", "is_flushed", "is_pulled",
-        "outstanding", "postponed_until", "since", "successes",
+        "bounces", "content", "envelope", "held_bytes", "is_delayed", "is_deleted", "is_flushed", "is_forced",
+        "is_pulled", "outstanding", "postponed_until", "since", "successes",
     )  # fmt: skip
 
     def __init__(self, envelope: Envelope, since: float) -> None:
@@ -45,7 +46,7 @@ class ActiveMessage:
         self.bounces: list[tuple[Recipient, Status]] = []
         self.successes: list[tuple[Recipient, Status]] = []
         self.is_pulled = False
-        self.is_delayed = self.is_deleted = self.is_flushed = False
+        self.is_delayed = self.is_deleted = self.is_flushed = self.is_forced = False
         self.postponed_until = 0.0
 
 

@@ -81,6 +81,14 @@ class Deliverer:
 
     async def attempt(self, queue: TransportQueue, destination: Destination, job: Job) -> Answer | Failure:
         """Deliver one job; what it says about the next hop drives the concurrency feedback."""
+        try:
+            return await self._attempt(queue, destination, job)
+        except Exception as exc:
+            # A bug of ours must not cost the slot: the destination would starve (and the message is still stored).
+            self._qmgr.panic(f"{job.message.envelope.queue_id}: {type(exc).__name__}: {exc}")
+            return Answer.NOT_TRIED
+
+    async def _attempt(self, queue: TransportQueue, destination: Destination, job: Job) -> Answer | Failure:
         message = job.message
         if message.is_deleted or message.envelope.is_held:
             message.is_delayed = True

@@ -157,7 +157,7 @@ class Dispatcher:
         key = route.nexthop if queue.settings.recipient_limit > 1 else f"{job.recipients[0].address} {route.nexthop}"
         destination = queue.destination(key, route.nexthop)
         if queue.throttle is not None or destination.throttle is not None:
-            status = self._suspended(queue, destination, is_forced=job.message.is_flushed)
+            status = self._suspended(queue, destination, is_forced=job.message.is_forced)
             if status is not None:
                 self._deliverer.conclude(job, status)
                 return
@@ -227,10 +227,8 @@ class Dispatcher:
         )
         message, now = job.message, self._clock()
         message.is_delayed = True
-        message.postponed_until = now + min(
-            max(waiting / destination.rate(asyncio.get_running_loop().time()), 1.0),
-            self._settings.lifetimes.minimal_backoff_s,
-        )
+        wait_s = max(waiting / destination.rate(asyncio.get_running_loop().time()), 1.0)
+        message.postponed_until = min(now + wait_s, self._settings.lifetimes.next_due(now, message.envelope.arrival))
         self._deliverer.end_job(message)
 
     def _warn(self, subject: str, text: str) -> None:

@@ -224,7 +224,7 @@ class Scheduler:
         envelope = self._store.envelope(queue_id)
         if envelope is None or envelope.is_held or self._is_stopped:
             return False
-        self._start(envelope, None, is_flushed=True)
+        self._start(envelope, None, is_flushed=True, is_forced=True)
         return True
 
     async def hold(self, queue_ids: Iterable[str] | Selection) -> int:
@@ -299,10 +299,16 @@ class Scheduler:
         )
 
     def _start(
-        self, envelope: Envelope, content: Content | None, *, is_flushed: bool = False, is_pulled: bool = False
+        self,
+        envelope: Envelope,
+        content: Content | None,
+        *,
+        is_flushed: bool = False,
+        is_forced: bool = False,
+        is_pulled: bool = False,
     ) -> None:
         message = self._active.add(envelope, content, self._clock())
-        message.is_flushed, message.is_pulled = is_flushed, is_pulled
+        message.is_flushed, message.is_forced, message.is_pulled = is_flushed, is_forced, is_pulled
         log_active(self._qmgr, envelope)
         self._dispatcher.dispatch(message, envelope.pending)
 
