@@ -50,6 +50,7 @@ def start(directory: str, *, is_verbose: bool) -> int:
             problem = f"the master process ended early\n{tail}".strip()
     if problem:
         raise Fatal(problem)
+    console.info(f"the Postgate mail system is running: pid {process.pid}")
     # It lives on without us: no warning about a child that was not waited for.
     process.returncode = 0
     return 0
@@ -73,6 +74,7 @@ def stop(directory: str) -> int:
     """
     pid = _pid(open_config(directory))
     console = Console("postgate")
+    console.info("stopping the Postgate mail system")
     try:
         handle = os.pidfd_open(pid)
         os.kill(pid, signal.SIGTERM)

@@ -76,7 +76,7 @@ class Control:
         if request.op not in ("reload", "stop"):
             return {"error": f"unknown operation {request.op!r}"}
         if _peer_uid(writer) not in (0, os.geteuid()):
-            return {"error": f"only root and uid {os.geteuid()} may {request.op} the mail system"}
+            return {"error": f"only root and the user who started it may {request.op} the mail system"}
         if request.op == "reload":
             return {"problem": await self._master.reload()}
         # Stopping closes this socket: the client sees that the lock is free.

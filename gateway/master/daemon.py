@@ -16,12 +16,13 @@ import gateway
 from gateway.master.control import Control
 from gateway.master.directories import make
 from gateway.master.lock import PidLock
+from gateway.master.maillog import open_log
 from gateway.master.master import Master
 from gateway.master.notify import notify
 from gateway.master.privileges import raise_file_limit
 from gateway.master.settings import load
 from gateway.model.errors import GatewayError
-from gateway.observe import Logger, MailLog
+from gateway.observe import Logger
 
 
 def run(
@@ -44,7 +45,7 @@ def run(
         warnings = make(config)
         queue_directory = config.text("queue_directory")
         lock = PidLock(queue_directory)
-        mail_log = MailLog.open(config)
+        mail_log = open_log(config)
     except (GatewayError, OSError) as exc:
         tell(str(exc))
         return 1

@@ -90,6 +90,9 @@ def _make_one(path: str, mode: int, *, parents: bool, parameter: str) -> bool:
     try:
         if parents:
             os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    except OSError as exc:
+        raise ConfigError(f"cannot make {os.path.dirname(path)}: {exc.strerror}", parameter=parameter) from exc
+    try:
         os.mkdir(path, mode)
     except FileExistsError:
         # A symbolic link in place of a directory could send root's files anywhere.

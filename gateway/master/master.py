@@ -18,6 +18,7 @@ from gateway.master.channel import Start
 from gateway.master.child import Child, worker_environment
 from gateway.master.directories import make
 from gateway.master.listening import Listening, endpoints, master_cf
+from gateway.master.maillog import reopen_log
 from gateway.master.notify import notify, reloading
 from gateway.master.privileges import owner
 from gateway.master.roles import LISTENING_COMMANDS, ROLES
@@ -145,7 +146,7 @@ class Master:
             if slot not in self.slots:
                 slot.stop(RELOAD_DRAIN_S)
         old_listening.close_except(fresh)
-        self._mail_log.reopen(config)
+        reopen_log(self._mail_log, config)
         self._log.info(f"reload -- version {gateway.__version__}, configuration {config.directory}")
         for warning in warnings:
             self._log.warning(warning)
