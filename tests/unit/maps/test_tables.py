@@ -1,0 +1,71 @@
+"""The registry of tables: types, one object a table, warnings."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.config import Config
+from gateway.maps import MemoryTable, Table, Tables
+from gateway.model.errors import ConfigError
+
+CONFIG = Config.from_settings({})
+
+
+class Slow(Table):
+    closed = 0
+
+    async def find(self, key: str) -> str | None:
+        await asyncio.sleep(0)
+        return key * 2
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+def test_each_table_is_opened_once() -> None:
+    tables = Tables(CONFIG)
+    assert tables.open("static:OK") is tables.open("static:OK")
+    assert tables.opened("static:OK") is tables.open("static:OK")
+    assert tables.opened("static:other") is None
+
+
+def test_proxy_is_the_same_table_here() -> None:
+    table = Tables(CONFIG).open("proxy:static:OK")
+    assert isinstance(table, MemoryTable)
+    assert table.get("x") == "OK"
+    assert table.spec == "proxy:static:OK"
+
+
+def test_an_unknown_type_names_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match='unknown type "ldap"; known: cidr, fail, inline, regexp, static, texthash'):
+        Tables(CONFIG).open("ldap:/x")
+
+
+@pytest.mark.parametrize("spec", ["access", ":x", "static:", "proxy:x"])
+def test_not_a_table(spec: str) -> None:
+    with pytest.raises(ConfigError):
+        Tables(CONFIG).open(spec)
+
+
+def test_types_of_plugins() -> None:
+    tables = Tables(CONFIG, {"slow": lambda name, config: Slow(f"slow:{name}")})
+    table = tables.open("slow:x")
+    assert isinstance(table, Slow)
+    assert asyncio.run(table.find("ab")) == "abab"
+    assert tables.has_type("proxy:slow:x")
+    assert not tables.has_type("hash:x")
+    asyncio.run(tables.close())
+    assert table.closed == 1
+    assert tables.opened("slow:x") is None
+
+
+def test_warnings_are_bounded_and_told_once() -> None:
+    tables = Tables(CONFIG)
+    for _ in range(3):
+        tables.warn_once("same")
+    for n in range(1000):
+        tables.warn_once(f"w{n}")
+    assert tables.warnings.count("same") == 1
+    assert len(tables.warnings) == 100
