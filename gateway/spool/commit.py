@@ -18,7 +18,6 @@ once). After damage the database is salvaged. Meanwhile changes wait.
 from __future__ import annotations
 
 import asyncio
-import os
 import queue
 import sqlite3
 import threading
@@ -33,15 +32,14 @@ from gateway.spool.database import Database
 from gateway.spool.faults import Fault, fault_of, spool_error_of
 from gateway.spool.interface import Log
 from gateway.spool.operations import DuplicateId, Operation, Put, Remove
+from gateway.spool.room import Room
 
-GROUP_BYTES = 8 * 1024 * 1024
-CHECKPOINT_PAGES = 4096  # 16 MiB of log: large enough that most pages are written back once for many commits
 IDLE_CHECKPOINT_PAGES = 512
 IDLE_S = 0.5
 SHRINK_S = 0.05
 LAZY_S = 0.005  # an update or removal waits this long for a put to share its fsync with
 RETRY_S = 1.0
-ROOM_CHECK_S = 0.25
+ERROR_LOG_S = 10.0  # the same error is logged so often
 
 
 class _Outcome(NamedTuple):
@@ -59,7 +57,7 @@ class GroupCommit:
     Args:
         database: the connections.
         limit: most operations in one transaction.
-        minimum_free_bytes: refuse new messages when the file system has less than this.
+        room: the free space of the file system.
         log: for errors that nobody waits for.
         settled: called with each group that is committed or failed, before its futures are resolved.
     """
@@ -69,11 +67,11 @@ class GroupCommit:
         database: Database,
         *,
         limit: int,
-        minimum_free_bytes: int,
+        room: Room,
         log: Log,
         settled: Callable[[list[Operation]], None],
     ) -> None:
-        self._database, self._limit, self._minimum_free, self._log = database, max(1, limit), minimum_free_bytes, log
+        self._database, self._limit, self._room, self._log = database, max(1, limit), room, log
         self._on_settled = settled
         self._waiting: deque[Operation] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -81,8 +79,8 @@ class GroupCommit:
         self._timer_delay_s = 0.0
         self._is_busy = self._is_closed = False
         self._pages = 0
-        self._room_checked = -ROOM_CHECK_S
-        self._has_room = True
+        self._last_error = ("", 0.0)
+        self._maintained_at = 0.0
         self._may_shrink = True
         self._reported = Fault.NONE
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -141,6 +139,7 @@ class GroupCommit:
         if not batch:
             self._maintain_idle()
             return
+        self._refuse_without_room(batch)
         error = self._apply(batch)
         if error is not None:
             self._fail(batch, error)
@@ -153,7 +152,7 @@ class GroupCommit:
         batch: list[Operation] = []
         size = 0
         waiting = self._waiting
-        while waiting and len(batch) < self._limit and size < GROUP_BYTES:
+        while waiting and len(batch) < self._limit and size < self._room.group_bytes:
             operation = waiting.popleft()
             if operation.is_kept or not operation.future.cancelled():
                 size += operation.size_bytes
@@ -164,29 +163,21 @@ class GroupCommit:
         """Execute a group inside a new transaction; after an error nothing of it remains."""
         connection = self._database.writer
         try:
-            self._check_room(batch)
             connection.execute("BEGIN IMMEDIATE")
             for operation in batch:
-                operation.apply(connection)
-                self._pages += operation.pages
+                if operation.error is None:
+                    operation.apply(connection)
+                    self._pages += operation.pages
         except (sqlite3.Error, SpoolError, sqlite3.Warning) as exc:
             self._roll_back()
             return exc
         return None
 
-    def _check_room(self, batch: list[Operation]) -> None:
-        """Fail the new messages of a group when the file system is below the minimum (``queue_minfree``)."""
-        if not self._minimum_free:
-            return
-        now = time.monotonic()
-        if now - self._room_checked >= ROOM_CHECK_S:
-            self._room_checked = now
-            status = os.statvfs(self._database.directory)
-            self._has_room = status.f_bavail * status.f_frsize >= self._minimum_free
-        if not self._has_room:
+    def _refuse_without_room(self, batch: list[Operation]) -> None:
+        if not all(operation.is_kept for operation in batch) and not self._room.has_room():
             for operation in batch:
                 if not operation.is_kept:
-                    operation.error = SpoolFull("the queue file system has less free space than queue_minfree")
+                    operation.error = SpoolFull("not enough room in the queue file system")
 
     def _roll_back(self) -> None:
         try:
@@ -237,22 +228,34 @@ class GroupCommit:
         self._on_settled(batch)
         for operation in batch:
             operation.settle(operation.error)
+            if operation.error is not None:
+                self._drop_body(operation)
 
     def _fail(self, batch: list[Operation], exc: Exception) -> None:
         """A group failed: tell new messages, keep the rest, repair what has to be."""
         error, fault = spool_error_of(exc), fault_of(exc)
-        self._log.error(f"spool: {error}; {len(batch)} changes rolled back")
+        self._log_error(f"spool: {error}")
         refused = [operation for operation in batch if not operation.is_kept]
         for operation in refused:
             operation.error = operation.error or error
         self._waiting.extendleft(reversed([operation for operation in batch if operation.is_kept]))
         self._settle(refused)
-        for operation in refused:
-            self._drop_body(operation)
+        if self._is_closed:
+            return
         if fault is not Fault.NONE:
             self._repair(fault)
-        elif self._waiting and not self._is_closed:
+        elif isinstance(error, SpoolFull) and self._room.give_up_reserve():
+            self._is_busy = True
+            self._jobs.put(self._make_room)
+        elif self._waiting:
             self._arm(RETRY_S)
+
+    def _log_error(self, text: str) -> None:
+        """Log an error that may come with every group: a full disk must not fill the log too."""
+        now = time.monotonic()
+        if self._last_error[0] != text or now - self._last_error[1] >= ERROR_LOG_S:
+            self._last_error = (text, now)
+            self._log.error(text)
 
     def _drop_body(self, operation: Operation) -> None:
         """Give the room of a refused message back at once; a duplicate's name belongs to another message."""
@@ -322,12 +325,13 @@ class GroupCommit:
             self._roll_back()
             self._send(_Outcome(batch, exc, is_ready=True))
             return
-        needs_checkpoint = self._pages >= CHECKPOINT_PAGES
-        self._send(_Outcome(batch, None, is_ready=not needs_checkpoint))
+        may_shrink = self._may_shrink and time.monotonic() - self._maintained_at >= SHRINK_S
+        needs_maintenance = may_shrink or self._pages >= self._room.checkpoint_pages
+        self._send(_Outcome(batch, None, is_ready=not needs_maintenance))
         for operation in batch:
             if isinstance(operation, Remove) and operation.has_file:
                 self._remove_body(operation.queue_id)
-        if needs_checkpoint:
+        if needs_maintenance:
             self._maintain()
 
     def _remove_body(self, queue_id: str) -> None:
@@ -339,16 +343,27 @@ class GroupCommit:
     def _maintain(self) -> None:
         """Checkpoint the log; give a bounded number of free pages back."""
         fault = Fault.NONE
+        self._maintained_at = time.monotonic()
         try:
             self._database.checkpoint()
             self._pages = 0
-            self._may_shrink = self._database.shrink()
+            self._may_shrink = self._database.shrink(self._room.kept_free_pages if self._room.has_room() else 0)
         except sqlite3.Error as exc:
             fault = fault_of(exc)
-            self._pages = CHECKPOINT_PAGES // 2  # no room for it: the log keeps everything, try again soon
+            self._pages = self._room.checkpoint_pages // 2  # no room for it: the log keeps everything, try again soon
             self._may_shrink = False
-            self._log.error(f"spool: checkpoint failed: {spool_error_of(exc)}")
+            self._log_error(f"spool: checkpoint failed: {spool_error_of(exc)}")
         self._send(_Outcome(None, None, is_ready=fault is Fault.NONE, fault=fault))
+
+    def _make_room(self) -> None:
+        """The disk is full: shorten the log with the room that the reserve gave, then give back what is free."""
+        try:
+            self._database.checkpoint("TRUNCATE")
+            self._pages = 0
+        except sqlite3.Error as exc:
+            self._log.error(f"spool: checkpoint failed: {spool_error_of(exc)}")
+        self._may_shrink = True
+        self._send(_Outcome(None, None, is_ready=True))
 
     def _reopen(self, fault: Fault) -> None:
         """Open the database again, salvaging it when it is damaged; keep trying, for there is nothing else to do."""

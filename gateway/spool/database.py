@@ -18,7 +18,6 @@ from gateway.spool.recovery import open_or_salvage, salvage
 STORE = "store"
 FILE = "queue.db"
 SHRINK_PAGES = 512  # 2 MiB a step: some milliseconds
-KEPT_FREE_PAGES = 2048  # room that the next wave of mail will use again
 
 
 def database_path(queue_directory: str) -> str:
@@ -94,15 +93,18 @@ class Database:
         """Copy the log into the database file, so that the next transaction starts the log anew."""
         self.writer.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
 
-    def shrink(self) -> bool:
+    def shrink(self, kept_pages: int) -> bool:
         """Give up to 2 MiB of free pages back to the file system when more than a quarter of the file is free.
+
+        Args:
+            kept_pages: free pages to keep for the next wave of mail; 0: give everything back, the disk is full.
 
         Returns:
             True when there is more to give back.
         """
         free = int(self.writer.execute("PRAGMA freelist_count").fetchone()[0])
         pages = int(self.writer.execute("PRAGMA page_count").fetchone()[0])
-        excess = free - max(KEPT_FREE_PAGES, pages // 4)
+        excess = free - max(kept_pages, pages // 4 if kept_pages else 0)
         if excess <= 0:
             return False
         # Every step of the statement frees one page: it has to be run to its end.

@@ -23,7 +23,7 @@ from gateway.spool.quarantine import keep_file
 from gateway.spool.salvage import rebuild
 
 CHECKED_BYTES = 32 * 1024 * 1024  # a file up to this size is checked whole when it is opened: 0.2 s
-_REBUILD, _SALVAGED, _CREATED = ".rebuild", ".salvaged", ".created"
+_REBUILD, _SALVAGED, _CREATED, _KEPT_LOG = ".rebuild", ".salvaged", ".created", ".log"
 
 
 class DamagedDatabase(sqlite3.DatabaseError):
@@ -50,7 +50,37 @@ def open_or_salvage(queue_directory: str, path: str, log: Log) -> sqlite3.Connec
 
 
 def _open_checked(path: str, log: Log) -> sqlite3.Connection:
+    """Open and check. Until all is found well, the log has a second name: closing would remove it, valid or not."""
     _check_files(path, log)
+    _keep_log(path)
+    try:
+        connection = _connect_checked(path)
+    except BaseException:
+        _restore_log(path)
+        raise
+    if os.path.exists(path + _KEPT_LOG):
+        os.unlink(path + _KEPT_LOG)
+    return connection
+
+
+def _keep_log(path: str) -> None:
+    _restore_log(path)  # of a start that was cut short
+    if os.path.exists(path + "-wal"):
+        try:
+            os.link(path + "-wal", path + _KEPT_LOG)
+        except OSError:
+            pass  # a file system without links: only the salvage of a damaged log would need it
+
+
+def _restore_log(path: str) -> None:
+    if os.path.exists(path + _KEPT_LOG):
+        if os.path.exists(path + "-wal"):
+            os.unlink(path + _KEPT_LOG)
+        else:
+            os.rename(path + _KEPT_LOG, path + "-wal")
+
+
+def _connect_checked(path: str) -> sqlite3.Connection:
     connection = schema.connect_writer(path)
     try:
         valid_frames = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]

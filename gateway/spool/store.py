@@ -38,6 +38,7 @@ from gateway.spool.records import (
     envelope_of,
     record_of,
 )
+from gateway.spool.room import Room
 from gateway.spool.upkeep import Upkeep
 
 
@@ -56,13 +57,11 @@ class Store(OperatorChanges):
     Use :meth:`open`. Implements :class:`gateway.spool.interface.Spool`, where each method's promise is.
     """
 
-    def __init__(self, database: Database, lock: OwnerLock, commit_limit: int, minimum_free: int, log: Log) -> None:
+    def __init__(self, database: Database, lock: OwnerLock, commit_limit: int, room: Room, log: Log) -> None:
         self.directory = database.directory
         self._database, self._lock, self._log = database, lock, log
         self._clock: Callable[[], float] = time.time
-        self._commit = GroupCommit(
-            database, limit=commit_limit, minimum_free_bytes=minimum_free, log=log, settled=self._settled
-        )
+        self._commit = GroupCommit(database, limit=commit_limit, room=room, log=log, settled=self._settled)
         # What the database will say once the operations under way are committed: the new record, None for removed.
         # The number tells an entry of a later operation from that of an earlier one.
         self._overlay: dict[str, tuple[Operation, Record | None]] = {}
@@ -101,7 +100,8 @@ class Store(OperatorChanges):
         lock = OwnerLock(os.path.join(queue_directory, STORE, "owner.pid"))
         try:
             database = Database(queue_directory, log or _Silent())
-            store = cls(database, lock, commit_limit, minimum_free_bytes, log or _Silent())
+            room = Room(queue_directory, os.path.join(queue_directory, STORE, "reserve"), minimum_free_bytes)
+            store = cls(database, lock, commit_limit, room, log or _Silent())
         except sqlite3.Error as exc:
             lock.release()
             raise spool_error_of(exc) from exc
