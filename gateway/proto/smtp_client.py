@@ -111,6 +111,11 @@ class ClientSession:
         return self._waiting[0] if self._waiting else None
 
     @property
+    def replies_due(self) -> int:
+        """Replies that the server still owes."""
+        return len(self._waiting)
+
+    @property
     def accepted_recipients(self) -> int:
         """Recipients of the transaction that got a 2xx so far."""
         return self._accepted

@@ -74,9 +74,9 @@ class SmtpConnection(asyncio.Protocol):
         pool_key, idle_until: the pool's notes.
     """
 
-    __slots__ = ("_broken", "_deadline", "_is_draining", "_is_leaving", "_is_paused", "_loop", "_on_end", "_settings",
-                 "_timer", "_timer_when", "_transport", "_unsent", "_waiter", "endpoint", "idle_until", "messages",
-                 "opened", "pool_key", "session")  # fmt: skip
+    __slots__ = ("_broken", "_deadline", "_drain_limit", "_due", "_is_draining", "_is_leaving", "_is_paused", "_loop",
+                 "_on_end", "_settings", "_timer", "_timer_when", "_transport", "_unsent", "_waiter", "endpoint",
+                 "idle_until", "messages", "opened", "pool_key", "session")  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, settings: ClientSettings, loop: asyncio.AbstractEventLoop) -> None:
         self.endpoint = endpoint
@@ -89,7 +89,8 @@ class SmtpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_when = self._deadline = 0.0
+        self._timer_when = self._deadline = self._drain_limit = 0.0
+        self._due = 0
         self._broken: tuple[Trouble, str] | None = None
         self._is_paused = self._is_draining = self._is_leaving = False
         self._unsent = 0
@@ -99,6 +100,11 @@ class SmtpConnection(asyncio.Protocol):
     def is_usable(self) -> bool:
         """True when the next transaction may start now."""
         return self._broken is None and self.session.may_begin
+
+    @property
+    def is_open(self) -> bool:
+        """True until the connection is closed or broken, by whomever."""
+        return self._broken is None
 
     def when_ended(self, callback: Callable[[SmtpConnection], None] | None) -> None:
         """Ask to be told when an idle connection is no longer usable."""
@@ -119,9 +125,10 @@ class SmtpConnection(asyncio.Protocol):
             elif commands:
                 transport.write(commands)
             if (verb := session.waiting_for) is not None:
+                self._due = session.replies_due
                 await self._wait(self._settings.timeouts[verb])
         replies = self._drain_replies()
-        if self._broken is not None:
+        if self._broken is not None and (session.waiting_for is not None or not replies):
             trouble, text = self._broken
             raise ConversationError(trouble, text, replies, has_sent_end=session.has_sent_end)
         return replies
@@ -135,10 +142,7 @@ class SmtpConnection(asyncio.Protocol):
         if self._broken is None and self.session.state is ClientState.BODY:
             cast("asyncio.Transport", self._transport).write(content)
             if self._is_paused:
-                self._is_draining = True
-                self._unsent = self._buffered()
-                await self._wait(self._settings.data_xfer_timeout_s)
-                self._is_draining = False
+                await self._drain()
         return self._broken is None and self.session.state is ClientState.BODY
 
     def leave(self) -> None:
@@ -192,9 +196,11 @@ class SmtpConnection(asyncio.Protocol):
             elif self._on_end is not None and not session.may_begin:
                 self._end_idle()
             return
-        verb = session.waiting_for
-        if verb is not None:
-            self._deadline = self._loop.time() + self._settings.timeouts[verb]
+        due = session.replies_due
+        if due:
+            if due != self._due:  # only whole replies count: octets that drip in push nothing back
+                self._due = due
+                self._deadline = self._loop.time() + self._settings.timeouts[cast("Verb", session.waiting_for)]
         elif not self._is_draining or session.state is not ClientState.BODY:
             self._wake()
 
@@ -220,6 +226,15 @@ class SmtpConnection(asyncio.Protocol):
         while (reply := next_event()) is not None:
             replies.append(reply)
         return replies
+
+    async def _drain(self) -> None:
+        """Wait for room: as long as the peer takes something in time, and ``smtp_min_data_rate`` on the whole."""
+        self._is_draining = True
+        self._unsent = self._buffered()
+        timeout_s = self._settings.data_xfer_timeout_s
+        self._drain_limit = self._loop.time() + timeout_s + self._unsent / self._settings.min_data_rate
+        await self._wait(timeout_s)
+        self._is_draining = False
 
     async def _wait(self, timeout_s: float) -> None:
         deadline = self._deadline = self._loop.time() + timeout_s
@@ -253,7 +268,7 @@ class SmtpConnection(asyncio.Protocol):
         now = self._loop.time()
         if self._is_draining and (unsent := self._buffered()) < self._unsent:
             self._unsent = unsent  # slow, but it moves: smtp_data_xfer_timeout is for a write that makes no progress
-            self._deadline = now + self._settings.data_xfer_timeout_s
+            self._deadline = min(now + self._settings.data_xfer_timeout_s, self._drain_limit)
         if now < self._deadline:
             self._arm(self._deadline)
         else:

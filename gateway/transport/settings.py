@@ -29,6 +29,7 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: dict[Verb, float]
     connect_timeout_s: float
     data_xfer_timeout_s: float
+    min_data_rate: int
     families: tuple[str, ...]
     address_preference: str
     balance_inet_protocols: bool
@@ -84,6 +85,7 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
             timeouts=_timeouts(config, prefix),
             connect_timeout_s=seconds("connect_timeout"),
             data_xfer_timeout_s=seconds("data_xfer_timeout"),
+            min_data_rate=config.integer(f"{prefix}_min_data_rate"),
             families=_families(config.words("inet_protocols")),
             address_preference=text("address_preference"),
             balance_inet_protocols=boolean("balance_inet_protocols"),

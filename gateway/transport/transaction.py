@@ -73,8 +73,7 @@ class Transaction:
                 elif session.state is ClientState.BODY:
                     await self._end_unwanted()
                 if session.state is ClientState.MAIL or session.state is ClientState.RCPT:
-                    session.send(Verb.RSET)
-                    await self._connection.exchange()
+                    await self._tidy(Verb.RSET)
             attempt.site_failure = ""
         except ConversationError as exc:
             attempt.site_failure = exc.text
@@ -218,7 +217,7 @@ class Transaction:
             if len(wire) > PIECE_BYTES:
                 await self._connection.write(wire)
                 wire = b""
-        if self._session.state is not ClientState.BODY:
+        if self._session.state is not ClientState.BODY or not self._connection.is_open:
             return await self._connection.exchange()  # the server has given its reply already, or is gone
         self._session.send(Verb.END)
         return await self._connection.exchange(wire)
@@ -245,9 +244,16 @@ class Transaction:
         """DATA was accepted for nobody. LMTP has no reply to an end of data without recipients: nothing to wait for."""
         if self._session.is_lmtp:
             self._connection.abort()
-            return
-        self._session.send(Verb.END)
-        await self._connection.exchange()
+        else:
+            await self._tidy(Verb.END)
+
+    async def _tidy(self, verb: Verb) -> None:
+        """End a transaction that came to nothing; should that fail, all results are in nevertheless."""
+        self._session.send(verb)
+        try:
+            await self._connection.exchange()
+        except ConversationError:
+            self._connection.abort()
 
 
 def _open(path: str, offset: int) -> BinaryIO:

@@ -12,7 +12,7 @@ from gateway.config import Config
 from gateway.proto.smtp_client import Verb
 from gateway.transport.connection import ConversationError, SmtpConnection, Trouble
 from gateway.transport.endpoint import Endpoint
-from gateway.transport.handshake import open_session
+from gateway.transport.handshake import NoSession, open_session
 from gateway.transport.settings import ClientSettings
 
 pytestmark = pytest.mark.usefixtures("both_loops")  # they differ in when they write and what they raise
@@ -143,3 +143,30 @@ def test_use_after_the_end_is_an_error_and_no_crash() -> None:
                 await connection.exchange()
 
     asyncio.run(go())
+
+
+def test_octets_that_drip_in_push_nothing_back() -> None:
+    async def go() -> ConversationError:
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+        async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"220 drip\r\n250-")
+            while not writer.transport.is_closing():
+                writer.write(b"x")
+                pause = asyncio.Event()
+                loop.call_later(0.02, pause.set)
+                await pause.wait()
+            writer.close()
+            done.set()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(NoSession) as caught:
+                endpoint = Endpoint("drip", "127.0.0.1", port)
+                await asyncio.wait_for(open_session(endpoint, settings(timeouts=timeouts(0.15))), 3)
+            await asyncio.wait_for(done.wait(), 5)
+            error = caught.value.__cause__
+            assert isinstance(error, ConversationError)
+            return error
+
+    assert asyncio.run(go()).trouble is Trouble.TIMEOUT
