@@ -64,6 +64,7 @@ class Dispatcher:
         self._logger, self._spawn, self._clock = logger, spawn, clock
         self._warned: dict[str, float] = {}
         self._routing: set[asyncio.Task[None]] = set()
+        self._successor: Dispatcher | None = None
         self.queues: dict[str, TransportQueue] = {}
         # All of them now: a parameter that cannot be read must stop the start, not the first message.
         self._transports = {name: transport_settings(config, name) for name in transports}
@@ -101,8 +102,13 @@ class Dispatcher:
                     self._revive(destination)
             queue.sweep(IDLE_S)
 
-    def retire(self) -> tuple[list[Job], set[asyncio.Task[None]]]:
-        """Start nothing more. Returns the deliveries that had not begun, and the slots that are still busy."""
+    def retire(self, successor: Dispatcher | None = None) -> tuple[list[Job], set[asyncio.Task[None]]]:
+        """Start nothing more; routes that are still being looked up end in the successor's queues.
+
+        Returns:
+            The deliveries that had not begun, and the tasks that are still busy.
+        """
+        self._successor = successor
         jobs: list[Job] = []
         slots: set[asyncio.Task[None]] = set()
         for queue in self.queues.values():
@@ -148,6 +154,9 @@ class Dispatcher:
 
     def _enqueue(self, route: Route, job: Job) -> None:
         """Put a job, already counted in its message, into its destination's queue."""
+        if self._successor is not None:
+            self._successor._enqueue(route, job)
+            return
         queue = self._queue(route.transport)
         if queue is None:
             self._warn(route.transport, f"transport {route.transport}: there is no such service in master.cf")

@@ -183,7 +183,7 @@ class Scheduler:
         if reporter is not None:
             self._completion.reporter = reporter
         self._deliverer.transports = transports
-        jobs, slots = old.retire()
+        jobs, slots = old.retire(new)
         for slot in slots:
             self._retired.add(slot)
             slot.add_done_callback(self._retired.discard)

@@ -268,7 +268,7 @@ def _recipient_report(notice: Notice, recipient: Recipient, status: Status, unti
         # RFC 3464 §2.3.1: only when the sender gave ORCPT, or the address was changed on the way
         original=recipient.orcpt or (f"rfc822;{_original(recipient)}" if _original(recipient) else ""),
         remote_mta=host,
-        diagnostic=status.remote_reply or status.text,
+        diagnostic=(status.remote_reply or status.text).replace("\n", " "),
         is_remote=bool(status.remote_reply),
         will_retry_until=until,
     )

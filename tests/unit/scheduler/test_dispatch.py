@@ -7,7 +7,10 @@ from peers.scheduling import (
     unreachable,
 )
 
+from gateway.config import Config
+from gateway.maps import Table, Tables
 from gateway.model.delivery import Outcome, Status
+from gateway.scheduler import Router
 
 REFUSED = Status(Outcome.BOUNCED, "5.1.1", "host sink said: 550 no such user", "sink[127.0.0.1]:25", "550 no such user")
 LATER = Status(Outcome.DEFERRED, "4.2.0", "host sink said: 450 later", "sink[127.0.0.1]:25", "450 later")
@@ -200,6 +203,34 @@ def test_recipients_of_their_own_get_their_own_concurrency() -> None:
         rig.transport.gates["mx.here.example"].set()
         await rig.idle()
         assert rig.transport.peak["mx.here.example"] == 4
+        assert rig.store.envelopes == {}
+        await rig.stop()
+
+    asyncio.run(main())
+
+
+def test_a_route_that_was_being_looked_up_at_a_reload_is_used_by_the_new_configuration() -> None:
+    class Slow(Table):
+        def __init__(self) -> None:
+            super().__init__("slow:table")
+            self.gate = asyncio.Event()
+
+        async def find(self, key: str) -> str | None:
+            await self.gate.wait()
+            return "relay:[hub]" if key == "a.example" else None
+
+    async def main() -> None:
+        rig = SchedulerRig()
+        slow = Slow()
+        config = Config.from_settings({"myhostname": "mx.here.example", "transport_maps": "slow:table"})
+        router = Router(config, Tables(config, types={"slow": lambda name, config: slow}))
+        rig.scheduler.reload(config, rig.transports, router)
+        rig.send("A1", "u@a.example")
+        rig.scheduler.reload(rig.config, rig.transports, Router(rig.config, rig.tables))
+        assert rig.scheduler.is_active("A1")
+        slow.gate.set()
+        await rig.idle()
+        assert [(r.transport, r.nexthop) for r in rig.transport.requests] == [("relay", "[hub]")]
         assert rig.store.envelopes == {}
         await rig.stop()
 
