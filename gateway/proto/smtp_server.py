@@ -20,60 +20,26 @@ from gateway.proto import smtp_commands as commands
 from gateway.proto import smtp_events as events
 from gateway.proto import smtp_replies as replies
 from gateway.proto.smtp_commands import RefusedCommand, text_of
-from gateway.proto.smtp_events import NEED_DATA, PAUSED, Event, Wait
+from gateway.proto.smtp_events import PAUSED, Event, Wait
 from gateway.proto.smtp_intake import Intake
-from gateway.proto.smtp_rules import NOOP, ROWS, RULES, UNKNOWN, Rule, State
-from gateway.proto.smtp_settings import SmtpdSettings
+from gateway.proto.smtp_rules import NOOP, RULES, UNKNOWN, Rule, State
+from gateway.proto.smtp_server_base import END_OF_MESSAGE, MAX_BUFFERED, SessionBase
 
-MAX_BUFFERED = 65536
-"""Octets the shell may leave unread here: above them it stops reading (:attr:`ServerSession.may_receive`)."""
-
-_HANGUP_CODES = frozenset({421, 521})  # RFC 5321 §3.8, RFC 7504 §3, access(5)
-_SKIP_LIMIT = 10_240_000  # octets of refused chunks a session may make us read when messages have no limit
-_END_OF_MESSAGE = "END-OF-MESSAGE"
+__all__ = ["MAX_BUFFERED", "ServerSession"]
 
 
-class ServerSession:
+class ServerSession(SessionBase):
     """One connection.
 
     Call order of a shell: ``greet``; then ``next_event`` until it gives NEED_DATA or PAUSED, then write
     ``data_to_send``. A *question* (:data:`gateway.proto.smtp_events.QUESTIONS`) makes PAUSED of every further call
-    until ``reply``.
+    until ``reply``. A step that has no event to show gives None inside, and the loop goes on: pipelined octets must not
+    become recursion.
 
-    Args:
-        settings: limits and switches of this client; may be replaced between two events (XCLIENT).
-        client_label: ``name[address]``, for the one reply that names the client.
-
-    Attributes:
-        state: where the session stands.
-        is_esmtp: EHLO or LHLO was accepted.
-        had_pipelining_violation: the client spoke before its turn (reject_unauth_pipelining).
-        recipient_count: accepted recipients of the transaction.
-        error_count: errors since the last accepted message (smtpd_soft_error_limit).
-        counts: verb of the table to [accepted, all]; ``UNKNOWN`` for the others.
+    Args and attributes: :class:`~gateway.proto.smtp_server_base.SessionBase`'s.
     """
 
-    __slots__ = (
-        "_after_skip", "_buffer", "_client_label", "_count", "_early", "_eof", "_hangup", "_home", "_intake",
-        "_junk_count", "_out", "_overlong_bytes", "_overshoot", "_pos", "_question", "_replies_due", "_rule",
-        "_skip_left", "_skipped_bytes", "_throttle", "counts", "error_count", "had_pipelining_violation", "is_esmtp",
-        "is_smtputf8", "recipient_count", "settings", "state",
-    )  # fmt: skip
-
-    def __init__(self, settings: SmtpdSettings, client_label: str = "unknown[unknown]") -> None:
-        self.settings, self._client_label = settings, client_label
-        self.state = self._home = self._after_skip = State.START
-        self.is_esmtp = self.is_smtputf8 = self.had_pipelining_violation = self._eof = False
-        self.counts: dict[str, list[int]] = {}
-        self._rule, self._count = UNKNOWN, [0, 0]
-        self.error_count = self._junk_count = self._overlong_bytes = self._skip_left = self._skipped_bytes = 0
-        self.recipient_count = self._overshoot = self._replies_due = 0
-        self._buffer, self._pos, self._out = b"", 0, b""
-        self._throttle = 0  # 1: a reply is to be held back; 2: the shell was told
-        self._question: events.Question | None = None
-        self._early: events.EarlyInput | None = None
-        self._hangup: events.Hangup | None = None
-        self._intake: Intake | None = None
+    __slots__ = ()
 
     # -- the four calls, and the banner ------------------------------------------------------------------------------
 
@@ -86,32 +52,22 @@ class ServerSession:
         self.state = self._home = State.GREETED if reply.code < 400 else State.DENIED
         self._say(reply)
 
-    def receive_data(self, data: bytes) -> None:
-        """Take octets from the client. Nothing is looked at before the next ``next_event``."""
-        if self._question is not None and type(self._question) is not events.BodyEnd:
-            rule = self._rule
-            if (rule.must_be_last or not self.is_esmtp) and not self.had_pipelining_violation:
-                self._note_early_input(rule.verb, data)
-        self._buffer = self._buffer[self._pos :] + data if self._pos < len(self._buffer) else data
-        self._pos = 0
-
-    def receive_eof(self) -> None:
-        """The client closed its side: what is in the buffer is still served, then comes Hangup."""
-        self._eof = True
-
     def next_event(self) -> Event | Wait:
         """The next thing that happened, NEED_DATA, or PAUSED while a question waits for its reply."""
-        if self._question is not None:
-            return PAUSED
-        if self._throttle:
-            self._throttle += 1
-            if self._throttle == 2:
-                return events.Throttle(self.settings.error_sleep_s)
-            self._throttle = 0
-        if self._early is not None:
-            notice, self._early = self._early, None
-            return notice
-        return _NEXT[self.state](self)
+        while True:
+            if self._question is not None:
+                return PAUSED
+            if self._throttle:
+                self._throttle += 1
+                if self._throttle == 2:
+                    return events.Throttle(self.settings.error_sleep_s)
+                self._throttle = 0
+            if self._early is not None:
+                notice, self._early = self._early, None
+                return notice
+            event = _NEXT[self.state](self)
+            if event is not None:
+                return event
 
     def reply(self, reply: Reply) -> None:
         """Answer the question; the state changes here. LMTP's BodyEnd takes one for each recipient.
@@ -126,51 +82,9 @@ class ServerSession:
             self.error_count += 1
         _REPLIED.get(type(question), ServerSession._replied)(self, question, reply)
 
-    def data_to_send(self) -> bytes:
-        """Octets for the client; empty while a Throttle is to be waited out."""
-        if self._throttle:
-            return b""
-        out, self._out = self._out, b""
-        return out
-
-    def hang_up(self, reply: Reply, reason: str = "") -> None:
-        """End the session from outside (timeout, shutdown) with a last reply, typically 421."""
-        self._question = None
-        self._say(reply)
-        self._close(reply, reason)
-
-    # -- what the shell may look at ----------------------------------------------------------------------------------
-
-    @property
-    def may_receive(self) -> bool:
-        """False when enough is buffered: stop reading until events have consumed it."""
-        return len(self._buffer) - self._pos < MAX_BUFFERED
-
-    @property
-    def has_helo(self) -> bool:
-        """HELO or EHLO was accepted."""
-        return self._home is State.IDLE
-
-    @property
-    def summary(self) -> str:
-        """Commands as the "disconnect from" log line ends: ``ehlo=1 mail=1 rcpt=0/1 commands=2/3``."""
-        counts = self.counts
-        words = [_count_text(row.verb.lower(), *counts[row.verb]) for row in (*ROWS, UNKNOWN) if row.verb in counts]
-        accepted, total = (sum(column) for column in zip((0, 0), *counts.values(), strict=True))
-        return " ".join((*words, _count_text("commands", accepted, total)))
-
-    @property
-    def place(self) -> str:
-        """Where the client is, as "lost connection after" log lines have it."""
-        if self._intake is not None and self._question is None:
-            return f"{self._rule.verb} ({self._intake.size_bytes} bytes)"
-        if type(self._question) is events.BodyEnd:
-            return _END_OF_MESSAGE
-        return self._rule.verb if self.counts else "CONNECT"
-
     # -- commands ----------------------------------------------------------------------------------------------------
 
-    def _next_command(self) -> Event | Wait:
+    def _next_command(self) -> Event | Wait | None:
         settings = self.settings
         if self.error_count >= settings.hard_error_limit:
             refused = self._refuse(replies.too_many_errors(settings.hostname), "")
@@ -193,7 +107,7 @@ class ServerSession:
         self._pos = end + 1
         return self._run(rule, argument.strip(b" \t"), line, is_bare)
 
-    def _run(self, rule: Rule, argument: bytes, line: bytes, is_bare: bool) -> Event | Wait:
+    def _run(self, rule: Rule, argument: bytes, line: bytes, is_bare: bool) -> Event | Wait | None:
         """One command line, by the table."""
         settings = self.settings
         self._rule = rule
@@ -242,11 +156,6 @@ class ServerSession:
         rule = RULES[self.settings.is_lmtp].get(name, UNKNOWN)
         return rule, line if rule is UNKNOWN else b"".join(words[1:])
 
-    def _count_junk(self) -> None:
-        self._junk_count += 1
-        if self._junk_count > self.settings.junk_command_limit + 1:  # as Postfix counts
-            self.error_count += 1
-
     def _no_line(self, end: int) -> Event | Wait:
         """No line ends here, or one that is too long does: its octets are dropped as they come, up to a bound."""
         available = len(self._buffer) - self._pos
@@ -262,14 +171,7 @@ class ServerSession:
         self._overlong_bytes = 0
         return self._refuse(replies.LINE_TOO_LONG, "")
 
-    def _starved(self) -> Event | Wait:
-        if not self._eof:
-            return NEED_DATA
-        self.state = State.CLOSED
-        self._hangup = events.Hangup(None, "lost connection")
-        return self._hangup
-
-    def _spoke_too_early(self, rule: Rule, data: bytes) -> Event | Wait:
+    def _spoke_too_early(self, rule: Rule, data: bytes) -> Event | Wait | None:
         """Input behind a command that had to be the last of its group (RFC 2920 §3.1), or without PIPELINING at all.
 
         The command is still in the buffer: it comes next, unless smtpd_forbid_unauth_pipelining hangs up.
@@ -277,15 +179,11 @@ class ServerSession:
         self._note_early_input(rule.verb, data)
         if self.settings.forbid_unauth_pipelining:
             self._say(replies.UNSYNCHRONIZED)
-        return self.next_event()
-
-    def _note_early_input(self, verb: str, data: bytes) -> None:
-        self.had_pipelining_violation = True
-        self._early = events.EarlyInput.after(verb, data)
+        return None
 
     # -- content -----------------------------------------------------------------------------------------------------
 
-    def _begin_chunk(self, bdat: commands.Bdat) -> Event | Wait:
+    def _begin_chunk(self, bdat: commands.Bdat) -> Event | Wait | None:
         intake = self._intake
         if intake is None:
             intake = self._intake = Intake(self.settings, is_bdat=True)
@@ -297,7 +195,7 @@ class ServerSession:
         self.state = State.CHUNK
         return self._next_content()
 
-    def _next_content(self) -> Event | Wait:
+    def _next_content(self) -> Event | Wait | None:
         """Octets of the message, as many as are here; then its end."""
         intake, start = self._intake, self._pos
         assert intake is not None
@@ -309,22 +207,22 @@ class ServerSession:
         else:
             self._pos = rest
             self.state = State.END
-        return events.BodyChunk(data) if data else self.next_event()
+        return events.BodyChunk(data) if data else None
 
-    def _next_end(self) -> Event | Wait:
+    def _next_end(self) -> Event | Wait | None:
         """The message, or a BDAT chunk that is not its last, is complete."""
         intake = self._intake
         assert intake is not None
         refusal = intake.refusal
         if refusal is not None:
             self._forget()
-            return self._refuse(refusal, _END_OF_MESSAGE, ends_transaction=True)
+            return self._refuse(refusal, END_OF_MESSAGE, ends_transaction=True)
         chunk_reply = intake.chunk_reply
         if chunk_reply is not None:
             self.state = State.BDAT
             self._count[0] += 1
             self._say(chunk_reply)
-            return self.next_event()
+            return None
         self._replies_due = self.recipient_count if self.settings.is_lmtp else 1
         self._question = intake.end_event()
         return self._question
@@ -339,23 +237,6 @@ class ServerSession:
             self._rule.verb,
             ends_transaction=ends_transaction,
         )
-
-    def _skip(self, size_bytes: int) -> bool:
-        """Read over octets on their way; False when there are more of them now than one message may have."""
-        self._skipped_bytes += size_bytes
-        self._skip_left, self._after_skip = size_bytes, self.state
-        self.state = State.SKIP
-        return self._skipped_bytes <= (self.settings.message_size_limit or _SKIP_LIMIT)
-
-    def _next_skip(self) -> Event | Wait:
-        available = len(self._buffer) - self._pos
-        if available < self._skip_left:
-            self._skip_left -= available
-            self._buffer, self._pos = b"", 0
-            return self._starved()
-        self._pos += self._skip_left
-        self.state = self._after_skip
-        return self.next_event()
 
     # -- refusals ----------------------------------------------------------------------------------------------------
 
@@ -375,37 +256,6 @@ class ServerSession:
                 return self._refuse_chunk(reply, size_bytes, ends_transaction=self.state is State.MAIL)
         verb = text_of(line.partition(b" ")[0]).upper() if rule is UNKNOWN else rule.verb
         return self._refuse(reply, verb, text_of(argument))
-
-    def _refuse(self, reply: Reply, verb: str, argument: str = "", *, ends_transaction: bool = False) -> events.Refused:
-        self.error_count += 1
-        self._say(reply)
-        return events.Refused(reply, verb, argument, ends_transaction)
-
-    def _say(self, reply: Reply) -> None:
-        """Queue a reply; 421, 521 and replies that ask for it end the session."""
-        self._out += replies.wire(reply)
-        if self.error_count > self.settings.soft_error_limit:
-            self._throttle = 1
-        if reply.close or reply.code in _HANGUP_CODES:
-            self._close(reply)
-
-    def _close(self, reply: Reply, reason: str = "") -> None:
-        self._forget()
-        self._question = None
-        self.state = State.CLOSED
-        self._hangup = events.Hangup(reply, reason)
-        self._buffer, self._pos = b"", 0
-
-    def _next_hangup(self) -> Event:
-        assert self._hangup is not None
-        return self._hangup
-
-    def _forget(self) -> None:
-        """Back to between transactions: nothing of the old one remains (RFC 5321 §4.1.1.5)."""
-        self.state = self._home
-        self.recipient_count = self._overshoot = self._replies_due = 0
-        self.is_smtputf8 = False
-        self._intake = None
 
     # -- replies to questions ----------------------------------------------------------------------------------------
 
@@ -470,11 +320,7 @@ class ServerSession:
         self._say(reply)
 
 
-def _count_text(name: str, accepted: int, total: int) -> str:
-    return f"{name}={total}" if accepted == total else f"{name}={accepted}/{total}"
-
-
-_NEXT: list[Callable[[ServerSession], Event | Wait]] = [ServerSession._next_command] * len(State)
+_NEXT: list[Callable[[ServerSession], Event | Wait | None]] = [ServerSession._next_command] * len(State)
 _NEXT[State.START] = lambda session: PAUSED
 _NEXT[State.DATA] = _NEXT[State.CHUNK] = ServerSession._next_content
 _NEXT[State.SKIP] = ServerSession._next_skip
