@@ -55,6 +55,13 @@ WRITE_S = 300.0
 PAGE = 200
 CHUNK_BYTES = 48 * 1024  # of content in one line
 
+_CHANGED = {
+    "hold": "placed on hold",
+    "release": "released from hold",
+    "requeue": "requeued",
+    "delete": "removed",
+}
+
 Answers = AsyncIterator[dict[str, Any]]
 
 
@@ -237,9 +244,16 @@ class ControlServer:
         if isinstance(chosen, str) and chosen != ALL.value:
             raise NotAllowed('queue_ids: want a list of queue IDs or "ALL"')
         count = await changes[request.op](ALL if isinstance(chosen, str) else chosen)
-        what = "ALL" if isinstance(chosen, str) else ", ".join(chosen[:10]) + (" ..." if len(chosen) > 10 else "")
-        self._log.info(f"{request.op} by request: {what}: {count} messages")
+        self._log_change(request.op, chosen, count)
         yield {"count": count}
+
+    def _log_change(self, op: str, chosen: list[str] | str, count: int) -> None:
+        """A line per message in the words of postsuper(1); a sum where it is not known which of them there were."""
+        if isinstance(chosen, str) or count != len(chosen):
+            self._log.info(f"{count} messages {_CHANGED[op]}")
+            return
+        for queue_id in chosen:
+            self._log.info(f"{queue_id}: {_CHANGED[op]}")
 
     async def _cat(self, request: Request) -> Answers:
         envelope = self._store.envelope(request.queue_id)
