@@ -12,7 +12,7 @@ from gateway.cli.console import EX_UNAVAILABLE, Console, Fatal
 from gateway.cli.control_client import NotRunning, ask, converse
 from gateway.cli.queue_listing import Entry
 from gateway.config import Config
-from gateway.model.errors import ConfigError, SpoolError
+from gateway.model.errors import ConfigError, RemoteProtocolError, SpoolError
 
 if TYPE_CHECKING:  # what only a stopped mail system needs is imported then: it would double the time of postqueue
     from gateway.spool import Store
@@ -83,11 +83,13 @@ class Queue:
 
             return self._without_scheduler(lambda store: _change(store, op, ALL))
 
-    def _change_some(self, op: str, ids: list[str]) -> Iterator[str]:
+    def _change_some(self, op: str, ids: list[str]) -> list[str]:
         """One request for each message, so that we know which of them there were."""
         requests = [{"op": op, "queue_ids": [queue_id]} for queue_id in ids]
-        answers = converse(self._directory, SOCKET, requests)
-        return (queue_id for queue_id, answer in zip(ids, answers, strict=True) if answer.get("count"))
+        answers = list(converse(self._directory, SOCKET, requests))
+        if len(answers) != len(ids):
+            raise RemoteProtocolError(f"{len(answers)} answers to {len(ids)} requests")
+        return [queue_id for queue_id, answer in zip(ids, answers, strict=True) if answer.get("count")]
 
     def _stream(self, op: str, **fields: Any) -> Iterator[dict[str, Any]]:
         return ask(self._directory, SOCKET, {"op": op, **fields})

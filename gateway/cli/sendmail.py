@@ -179,7 +179,8 @@ def _sender(options: Options, uid: int) -> bytes:
         if options.sender in ("", "<>"):
             return b""
         found = list(addresses(options.sender))
-        if len(found) == 1 and b" " not in found[0]:
+        # The parser of address lists takes loose words for a local part.
+        if len(found) == 1 and (found[0].startswith(b'"') or not re.search(rb"\s", found[0])):
             return found[0]
         Console("sendmail").warning(f"-f option specified malformed sender: {options.sender}")
     try:
