@@ -1,8 +1,9 @@
 """Log lines in Postfix's form: ``Nov 22 13:08:54 host postfix/smtpd[4711]: text``.
 
-Lines are collected and written once per turn of the event loop; warnings and worse, and lines logged while no loop
-runs, are written at once. Log analysers (pflogsumm) depend on the exact shape. Source: postconf(5) maillog_file,
-syslog_facility, syslog_name; RFC 3164 §4.1.2 (time stamp).
+Lines are collected for a few milliseconds and written together: a write for each turn of a busy loop cost as much as a
+tenth of a message. Warnings and worse, and lines logged while no loop runs, are written at once. Log analysers (pflogsumm) depend on the exact shape.
+
+Source: postconf(5) maillog_file, syslog_facility, syslog_name; RFC 3164 §4.1.2 (time stamp).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from gateway.model.errors import ConfigError
 from gateway.observe.sinks import FileSink, Level, MemorySink, Sink, StreamSink, SyslogSink, facility_number
 
 SYSLOG_SOCKET = "/dev/log"
+FLUSH_S = 0.005
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -95,7 +97,7 @@ class MailLog:
         return Logger(self, f"{syslog_name or self.syslog_name}/{program}[{self._pid}]: ")
 
     def put(self, level: Level, tag: str, text: str) -> None:
-        """Add one line. Cost: about one microsecond; the write is shared by all lines of a turn of the loop."""
+        """Add one line. Cost: about one microsecond; the write is shared by all lines of some milliseconds."""
         now = int(self._clock())
         if now != self._second:
             self._start_second(now)
@@ -107,7 +109,7 @@ class MailLog:
             self.flush()
         elif loop is not self._scheduled_on:
             self._scheduled_on = loop
-            loop.call_soon(self.flush)
+            loop.call_later(FLUSH_S, self.flush)
 
     def flush(self) -> None:
         """Write what is buffered. Never raises: a full disk must not stop the mail; see :attr:`lost`."""

@@ -7,7 +7,7 @@ from the answer. Nothing here touches the wire. After every end of a transaction
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from gateway.cleanup import Collector, Draft
@@ -132,9 +132,9 @@ class Conversation:
 
     # --- questions ---------------------------------------------------------------------------------------------------
 
-    async def answer(self, event: ev.Question) -> Reply:
+    def answer(self, event: ev.Question) -> Coroutine[Any, Any, Reply]:
         """Judge one event; the reply goes to the session."""
-        return await _ANSWERS[type(event)](self, event)
+        return _ANSWERS[type(event)](self, event)
 
     async def _hello(self, event: ev.Hello) -> Reply:
         verb = "EHLO" if event.is_esmtp else "HELO"
@@ -408,7 +408,7 @@ class Conversation:
         self._content_error = None
 
 
-_ANSWERS: dict[type[Any], Callable[[Conversation, Any], Awaitable[Reply]]] = {
+_ANSWERS: dict[type[Any], Callable[[Conversation, Any], Coroutine[Any, Any, Reply]]] = {
     ev.Hello: Conversation._hello,
     ev.Mail: Conversation._mail_from,
     ev.Rcpt: Conversation._rcpt_to,

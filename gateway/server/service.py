@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from time import time
 
+from msgspec.structs import replace
+
 from gateway.cleanup import Cleanup
 from gateway.cleanup.collector import BodySink
 from gateway.config import Config
@@ -72,6 +74,9 @@ class SmtpdService:
         self.settings, self.log, self.counters, self.clock = settings, log, counters, clock
         self.runtime = runtime
         self.hosts = HostsFile()
+        self._has_special_clients = bool(
+            config.text("smtpd_authorized_xclient_hosts") or config.text("smtpd_authorized_xforward_hosts")
+        )
         self.resolver = resolver if config.boolean("smtpd_peername_lookup") else None
         self.chains: dict[str, Chain] = {stage: plugins.chain(stage, config, runtime) for stage in SESSION_STAGES}
         self.observers = {hook: plugins.observers(hook) for hook in OBSERVERS}
@@ -86,12 +91,14 @@ class SmtpdService:
         self._queue_minfree = config.integer("queue_minfree")
         self._free_bytes, self._free_checked = 0, -1
 
-    def settings_for(self, client: Client, *, may_xclient: bool, may_xforward: bool) -> SmtpdSettings:
-        """The session settings of one client: shared unless it may use XCLIENT or XFORWARD."""
+    async def settings_for(self, client: Client) -> SmtpdSettings:
+        """The session settings of one client: shared unless it may use XCLIENT or XFORWARD. Raises TableError."""
+        if not self._has_special_clients:
+            return self.settings
+        may_xclient = await self.xclient_hosts.matches(client.name, client.address)
+        may_xforward = await self.xforward_hosts.matches(client.name, client.address)
         if not (may_xclient or may_xforward):
             return self.settings
-        from msgspec.structs import replace
-
         return replace(self.settings, xclient_allowed=may_xclient, xforward_allowed=may_xforward)
 
     def has_room(self, size_bytes: int) -> bool:

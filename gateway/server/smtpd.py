@@ -24,6 +24,7 @@ from gateway.server.service import SmtpdService
 _INTERNAL_ERROR = Reply(421, "Server error, try again later", "4.3.0", close=True)
 _CLOSING_GRACE_S = 5.0
 _BACKLOG = 4096
+_QUESTIONS = frozenset(ev.QUESTIONS)
 
 
 class SessionRegistry:
@@ -121,12 +122,7 @@ class SmtpdProtocol(asyncio.Protocol):
         # The session is made after the client is known: what it may use depends on that.
         reply = await conversation.greet()
         service, client = self._service, conversation.session.client
-        settings = service.settings_for(
-            client,
-            may_xclient=await service.xclient_hosts.matches(client.name, client.address),
-            may_xforward=await service.xforward_hosts.matches(client.name, client.address),
-        )
-        self._session = ServerSession(settings, client.label)
+        self._session = ServerSession(await service.settings_for(client), client.label)
         return reply
 
     def _greeted(self, reply: Reply) -> None:
@@ -242,19 +238,19 @@ class SmtpdProtocol(asyncio.Protocol):
         try:
             while not self._is_busy and self._can_write:
                 event = session.next_event()
-                if event is ev.NEED_DATA or event is ev.PAUSED:
+                if isinstance(event, ev.Wait):
                     break
-                if isinstance(event, ev.BodyChunk):
-                    conversation.take_content(event.data)
-                elif isinstance(event, ev.QUESTIONS):
+                if type(event) in _QUESTIONS:
                     self._is_busy = True
-                    self._track(start(conversation.answer(event), self._answered, self._failed, self._loop))
+                    answer = conversation.answer(cast(ev.Question, event))
+                    self._track(start(answer, self._answered, self._failed, self._loop))
+                elif isinstance(event, ev.BodyChunk):
+                    conversation.take_content(event.data)
                 elif isinstance(event, ev.Hangup):
                     self._hang_up(event)
                     return
                 else:
-                    assert not isinstance(event, ev.Wait)
-                    conversation.notice(event)
+                    conversation.notice(cast(ev.Notice, event))
                     if isinstance(event, ev.Throttle):
                         self._is_busy = True
                         self._loop.call_later(event.delay_s, self._resume)

@@ -39,5 +39,9 @@ def test_what_it_points_to_exists(name: str) -> None:
 
 def test_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    missing = [name for name in re.findall(r"`?make ([a-z-]+)", README) if not re.search(rf"^{name}:", makefile, re.M)]
+    missing = [
+        name
+        for name in re.findall(r"(?:`|^    )make ([a-z-]+)", README, re.M)
+        if not re.search(rf"^{name}:", makefile, re.M)
+    ]
     assert missing == []

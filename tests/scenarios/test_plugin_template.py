@@ -53,7 +53,7 @@ def test_the_tools_show_it(python: Path, tmp_path: Path) -> None:
     (tmp_path / "master.cf").write_text("smtp inet n - n - - smtpd\n")
     postgate, postconf = python.parent / "postgate", python.parent / "postconf"
     listing = run(postgate, "-c", tmp_path, "plugins", cwd=tmp_path)
-    assert "template" in listing and "postgate-plugin-template" in listing
+    assert "postgate_plugin_template:TemplatePlugin" in listing
     assert [line for line in listing.splitlines() if line.split()[:1] == ["data"] and "template" in line]
     assert run(postconf, "-c", tmp_path, "template_stamp", cwd=tmp_path) == "template_stamp = seen\n"
     assert "template_blocked_domains =" in run(postconf, "-c", tmp_path, "-d", cwd=tmp_path)
