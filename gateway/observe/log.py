@@ -1,7 +1,8 @@
 """Log lines in Postfix's form: ``Nov 22 13:08:54 host postfix/smtpd[4711]: text``.
 
-Lines are collected for a few milliseconds and written together: a write for each turn of a busy loop cost as much as a
-tenth of a message. Warnings and worse, and lines logged while no loop runs, are written at once. Log analysers (pflogsumm) depend on the exact shape.
+Lines are collected for a few milliseconds and written together: a write for each turn of a busy loop was several system
+calls a message. Warnings and worse, and lines logged while no loop runs, are written at once.
+Log analysers (pflogsumm) depend on the exact shape.
 
 Source: postconf(5) maillog_file, syslog_facility, syslog_name; RFC 3164 §4.1.2 (time stamp).
 """
