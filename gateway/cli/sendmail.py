@@ -25,6 +25,7 @@ HEADER_LIMIT = 1 << 20
 """Octets of header block that -t looks at."""
 _RECIPIENT_HEADER = re.compile(rb"(?i)(resent-)?(to|cc|bcc)[ \t]*:(.*)", re.DOTALL)
 _SIMPLE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-\u0080-\U0010ffff]+(?:@[A-Za-z0-9.\-_\u0080-\U0010ffff]+)?")
+_LOOSE_WORDS = re.compile(r'[^<>()"]*\s[^<>()"]*')
 _FROM_LINE = re.compile(rb"(?i)>?from ")
 
 
@@ -179,8 +180,8 @@ def _sender(options: Options, uid: int) -> bytes:
         if options.sender in ("", "<>"):
             return b""
         found = list(addresses(options.sender))
-        # The parser of address lists takes loose words for a local part.
-        if len(found) == 1 and (found[0].startswith(b'"') or not re.search(rb"\s", found[0])):
+        # Of loose words the parser of address lists takes the first: here that is no address.
+        if len(found) == 1 and not _LOOSE_WORDS.fullmatch(options.sender.strip()):
             return found[0]
         Console("sendmail").warning(f"-f option specified malformed sender: {options.sender}")
     try:

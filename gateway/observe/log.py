@@ -1,10 +1,9 @@
 """Log lines in Postfix's form: ``Nov 22 13:08:54 host postfix/smtpd[4711]: text``.
 
-Lines are collected for a few milliseconds and written together: a write for each turn of a busy loop was several system
-calls a message. Warnings and worse, and lines logged while no loop runs, are written at once.
-Log analysers (pflogsumm) depend on the exact shape.
-
-Source: postconf(5) maillog_file, syslog_facility, syslog_name; RFC 3164 §4.1.2 (time stamp).
+Lines are collected for a few milliseconds and written together: one write for each turn of a busy loop cost a tenth of
+a message's time. Warnings and worse, and lines logged while no loop runs, are written at once. Log analysers
+(pflogsumm) depend on the exact shape. Source: postconf(5) maillog_file, syslog_facility, syslog_name; RFC 3164 §4.1.2
+(time stamp).
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from gateway.observe.sinks import FileSink, Level, MemorySink, Sink, StreamSink,
 
 SYSLOG_SOCKET = "/dev/log"
 FLUSH_S = 0.005
+"""Seconds that a line of normal activity may wait for others."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
