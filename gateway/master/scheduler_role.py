@@ -39,7 +39,7 @@ from gateway.transport.smtp import SmtpTransport
 class _Policy:
     """What depends on the configuration, built anew at each reload."""
 
-    def __init__(self, context: WorkerContext, config: Config, resolver: Resolver) -> None:
+    def __init__(self, context: WorkerContext, config: Config) -> None:
         self.plugins = PluginManager(config.words("plugins"))
         self.plugins.configure(config)
         self.runtime = Runtime(
@@ -47,6 +47,7 @@ class _Policy:
         )
         tables = Tables(config, types=self.plugins.registered("lookup_tables"))
         self.router = Router(config, tables)
+        self.resolver = resolver = Resolver(config)
         self.transports = make_transports(config, self.plugins.registered("transports"), resolver, context.mail_log)
         self.stage = DeliverStage(config, self.plugins, self.runtime)
 
@@ -115,8 +116,7 @@ class SchedulerProcess:
         self._log = context.mail_log.logger("qmgr")
         self._ids = QueueIds(context.worker_number)
         self._loopback = _Loopback()
-        self._resolver = Resolver(config)
-        self._policy = _Policy(context, config, self._resolver)
+        self._policy = _Policy(context, config)
         self._store = Store.open(
             self._directory,
             commit_limit=config.integer("spool_commit_limit"),
@@ -175,11 +175,12 @@ class SchedulerProcess:
         await self._control.close()
         for transport in self._policy.transports.values():
             await transport.close()
+        await self._policy.resolver.close()
         self._store.close()
         self._policy.runtime.close()
 
     async def _reload(self, config: Config) -> None:
-        old, self._policy = self._policy, _Policy(self._context, config, self._resolver)
+        old, self._policy = self._policy, _Policy(self._context, config)
         self._scheduler.reload(config, self._policy.transports, self._policy.router, self._bouncer(config))
         stage = self._policy.stage
         self._scheduler.set_hooks(
@@ -190,6 +191,7 @@ class SchedulerProcess:
         old.runtime.close()
         for transport in old.transports.values():
             await transport.close()
+        await old.resolver.close()
 
 
 async def run(context: WorkerContext) -> None:
