@@ -35,6 +35,9 @@ from gateway.transport.discard import DiscardTransport
 from gateway.transport.error import ErrorTransport
 from gateway.transport.smtp import SmtpTransport
 
+_RETIRE_S = 600.0
+"""Longest that deliveries which began before a reload may go on; what runs then is deferred."""
+
 
 class _Policy:
     """What depends on the configuration, built anew at each reload."""
@@ -116,6 +119,7 @@ class SchedulerProcess:
         self._log = context.mail_log.logger("qmgr")
         self._ids = QueueIds(context.worker_number)
         self._loopback = _Loopback()
+        self._retirements: set[asyncio.Task[None]] = set()
         self._policy = _Policy(context, config)
         self._store = Store.open(
             self._directory,
@@ -188,6 +192,13 @@ class SchedulerProcess:
         )
         self._pickup.replace(self._make_pickup(config))
         self._policy.runtime.watchdog.start()
+        task = asyncio.get_running_loop().create_task(self._retire(old))
+        self._retirements.add(task)
+        task.add_done_callback(self._retirements.discard)
+
+    async def _retire(self, old: _Policy) -> None:
+        """Let go of an old configuration's parts once the deliveries that use them have ended."""
+        await self._scheduler.retired(_RETIRE_S)
         old.runtime.close()
         for transport in old.transports.values():
             await transport.close()

@@ -28,6 +28,7 @@ class Status(msgspec.Struct, frozen=True, gc=False):
         text: what the log and the DSN say, e.g. ``250 2.0.0 Ok: queued as 4Xyz``.
         relay: ``host[ip]:port``, or ``none``.
         remote_reply: the remote server's own words when the text has more, for Diagnostic-Code.
+        has_dsn: the next hop took over the duty to report success (RFC 3461 §5.2): no report of ours.
     """
 
     outcome: Outcome
@@ -35,6 +36,7 @@ class Status(msgspec.Struct, frozen=True, gc=False):
     text: str
     relay: str = "none"
     remote_reply: str = ""
+    has_dsn: bool = False
 
 
 class DeliveryRequest(msgspec.Struct):

@@ -131,7 +131,7 @@ class Deliverer:
             if status.outcome is Outcome.SENT:
                 recipient.state = RecipientState.DONE
                 has_progress = True
-                if "SUCCESS" in recipient.notify:
+                if "SUCCESS" in recipient.notify and not status.has_dsn:
                     message.successes.append((recipient, status))
             elif status.outcome is Outcome.DEFERRED:
                 message.is_delayed = True

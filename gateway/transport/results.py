@@ -31,9 +31,9 @@ def refused(endpoint: Endpoint, reply: ServerReply, verb: Verb) -> Status:
     return Status(outcome, dsn, text, endpoint.relay, reply.text)
 
 
-def accepted(endpoint: Endpoint, reply: ServerReply) -> Status:
-    """End of data got a 2xx."""
-    return Status(Outcome.SENT, reply.dsn, reply.line, endpoint.relay, reply.text)
+def accepted(endpoint: Endpoint, reply: ServerReply, *, has_dsn: bool = False) -> Status:
+    """End of data got a 2xx. ``has_dsn``: the server was given the recipient's NOTIFY (RFC 3461 §5.2)."""
+    return Status(Outcome.SENT, reply.dsn, reply.line, endpoint.relay, reply.text, has_dsn)
 
 
 def unwelcome(endpoint: Endpoint, reply: ServerReply, *, is_soft: bool) -> Status:

@@ -200,8 +200,11 @@ class Transaction:
         if not self._session.is_lmtp:
             replies = replies[:1] * len(willing)
         for index, reply in zip(willing, replies, strict=False):
-            is_success = reply.code // 100 == 2
-            self._settle([index], accepted(endpoint, reply) if is_success else refused(endpoint, reply, Verb.END))
+            if reply.code // 100 == 2:
+                status = accepted(endpoint, reply, has_dsn=self._session.capabilities.has_dsn)
+            else:
+                status = refused(endpoint, reply, Verb.END)
+            self._settle([index], status)
 
     async def _send_content(self) -> list[ServerReply]:
         request = self._attempt.request
