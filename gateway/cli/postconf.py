@@ -129,7 +129,11 @@ def _settings(
     known = {parameter.name for parameter in config.registry}
     names = {
         name
-        for shown, chosen in (("builtin", known), ("service", set(services)), ("user", user - known - set(services)))
+        for shown, chosen in (
+            ("builtin", known - set(services)),
+            ("service", set(services)),
+            ("user", user - known - set(services)),
+        )
         if shown in classes
         for name in chosen
     }
@@ -210,8 +214,8 @@ def service_parameters(config: Config) -> Iterator[tuple[str, Parameter]]:
             suffixes[TIME_LIMIT] = TIME_LIMIT_DEFAULT
         for suffix, fallback in suffixes.items():
             name = f"{row.fields[0]}_{suffix}"
-            if name not in config.registry:
-                yield name, Parameter(name, default=f"${fallback}")
+            known = config.registry.get(name)
+            yield name, Parameter(name, default=f"${fallback}") if known is None else known
 
 
 def _user_names(config: Config) -> set[str]:
@@ -255,7 +259,8 @@ def _services(config: Config, mode: str, operands: Sequence[str], view: View, co
             hits = [number for number in matching if requests[number][2] in ("*", name)]
             seen.update(hits)
             if hits:
-                yield _attribute(row, name, value, view)
+                # Only folding changes the white space of a field; a setting is shown like one of main.cf.
+                yield _attribute(row, name, value, view, is_exact=mode == "F" and not view.is_folded)
     for number, operand in enumerate(operands):
         if number not in seen:
             console.warning(f'unmatched request: "{operand}"')
@@ -276,8 +281,11 @@ def _fields(row: Row) -> list[tuple[str, str]]:
     return [*zip(FIELDS, row.fields, strict=False), (FIELDS[7], format_command(row))]
 
 
-def _attribute(row: Row, name: str, value: str, view: View) -> str:
-    return view.line(f"{row.fields[0]}/{row.fields[1]}/{name}", value)
+def _attribute(row: Row, name: str, value: str, view: View, *, is_exact: bool) -> str:
+    label = f"{row.fields[0]}/{row.fields[1]}/{name}"
+    if is_exact and view.has_values:
+        return f"{label} = {value}" if view.has_names else value
+    return view.line(label, value)
 
 
 def _expanded_row(config: Config, row: Row) -> Row:

@@ -24,7 +24,7 @@ from gateway.config.main_cf import Setting, read_main_cf
 from gateway.config.master_cf import Row, Service, parse_master_cf, read_master_cf, service_of
 from gateway.config.parameter import Kind, Parameter
 from gateway.config.registry import Registry
-from gateway.config.unknown import unknown_names
+from gateway.config.unknown import unknown_names, unknown_overrides
 from gateway.config.values import BadValue, convert, split_words
 from gateway.model.errors import ConfigError
 
@@ -234,7 +234,9 @@ class Config:
         for parameter in self.registry:
             if parameter.name not in self._texts:
                 self._load(parameter.name)
-        _ = self.services  # raises for a bad -o
+        for line, name, nearest in unknown_overrides(self):  # builds the services: raises for a bad -o
+            hint = f"; did you mean {nearest}?" if nearest else ""
+            self.warnings.append(f"{self.rows[0].file}, line {line}: {name}: unknown parameter in -o{hint}")
         for name, nearest in unknown_names(self):
             setting = self.settings[name]
             where = f"{setting.file}, line {setting.line}: " if setting.line else ""

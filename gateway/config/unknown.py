@@ -61,3 +61,17 @@ def unknown_names(config: Config) -> Iterator[tuple[str, str | None]]:
     for name in strange:
         if name not in used and not any(name.startswith(f"{prefix}_") for prefix in prefixes):
             yield name, config.registry.nearest(name)
+
+
+def unknown_overrides(config: Config) -> Iterator[tuple[int, str, str | None]]:
+    """The same for ``-o`` settings of master.cf, each with its line there."""
+    strange = [
+        (service, name)
+        for service in config.services
+        for name in service.overrides
+        if config.definition(name) is None and name not in config.settings
+    ]
+    used = used_names(config)[0] if strange else set()
+    for service, name in strange:
+        if name not in used:
+            yield service.line, name, config.registry.nearest(name)
