@@ -9,7 +9,7 @@ from gateway.model.verdict import Verdict
 from gateway.net.resolver import DnsNotFound, DnsTemporary, NullMx
 from gateway.restrictions.generic import OK
 from gateway.restrictions.hostname import is_fully_qualified
-from gateway.restrictions.place import Kind, Place
+from gateway.restrictions.place import BuiltIn, Place
 from gateway.restrictions.progress import progress_of
 from gateway.restrictions.replies import refuse
 from gateway.restrictions.tempfail import tempfail
@@ -25,7 +25,7 @@ def _is_literal(domain: str) -> bool:
     return domain.startswith("[") and domain.endswith("]")
 
 
-def _non_fqdn(subject: Subject) -> Kind:
+def _non_fqdn(subject: Subject) -> BuiltIn:
     def factory(place: Place) -> Restriction:
         code = place.integer("non_fqdn_reject_code")
 
@@ -37,10 +37,10 @@ def _non_fqdn(subject: Subject) -> Kind:
 
         return check
 
-    return Kind(factory)
+    return BuiltIn(factory)
 
 
-def _unknown_domain(subject: Subject) -> Kind:
+def _unknown_domain(subject: Subject) -> BuiltIn:
     enhanced, null_code, null_enhanced = ("4.1.8", 550, "5.7.27") if subject is SENDER else ("4.1.2", 556, "5.1.10")
 
     def factory(place: Place) -> Restriction:
@@ -71,7 +71,7 @@ def _unknown_domain(subject: Subject) -> Kind:
 
         return check
 
-    return Kind(factory)
+    return BuiltIn(factory)
 
 
 def _permit_auth_destination(place: Place) -> Restriction:
@@ -87,7 +87,7 @@ def relay_denied(session: Session, code: int) -> Verdict:
     return refuse(code, "5.7.1", f"<{session.recipient or ''}>: Relay access denied")
 
 
-def _unauth_destination(offset: int) -> Kind:
+def _unauth_destination(offset: int) -> BuiltIn:
     def factory(place: Place) -> Restriction:
         code = place.integer("relay_domains_reject_code") - offset
 
@@ -99,7 +99,7 @@ def _unauth_destination(offset: int) -> Kind:
 
         return check
 
-    return Kind(factory)
+    return BuiltIn(factory)
 
 
 def _reject_unlisted_sender(place: Place) -> Restriction:
@@ -133,9 +133,9 @@ ADDRESS = {
     "reject_non_fqdn_recipient": _non_fqdn(RECIPIENT),
     "reject_unknown_sender_domain": _unknown_domain(SENDER),
     "reject_unknown_recipient_domain": _unknown_domain(RECIPIENT),
-    "reject_unlisted_sender": Kind(_reject_unlisted_sender),
-    "reject_unlisted_recipient": Kind(_reject_unlisted_recipient),
-    "permit_auth_destination": Kind(_permit_auth_destination),
+    "reject_unlisted_sender": BuiltIn(_reject_unlisted_sender),
+    "reject_unlisted_recipient": BuiltIn(_reject_unlisted_recipient),
+    "permit_auth_destination": BuiltIn(_permit_auth_destination),
     "reject_unauth_destination": _unauth_destination(0),
     "defer_unauth_destination": _unauth_destination(100),
 }

@@ -9,7 +9,7 @@ from gateway.model.verdict import Verdict
 from gateway.net.resolver import DnsNotFound, DnsTemporary
 from gateway.restrictions.generic import OK
 from gateway.restrictions.hostname import is_address_literal, is_fully_qualified, is_hostname
-from gateway.restrictions.place import Kind, Place
+from gateway.restrictions.place import BuiltIn, Place
 from gateway.restrictions.replies import refuse
 from gateway.restrictions.tempfail import tempfail
 
@@ -116,11 +116,11 @@ def _reject_unknown_helo_hostname(place: Place) -> Restriction:
 
 
 CLIENT = {
-    "permit_mynetworks": Kind(_permit_mynetworks),
-    "permit_inet_interfaces": Kind(_permit_inet_interfaces),
-    "reject_unknown_client_hostname": Kind(_reject_unknown_client_hostname),
-    "reject_unknown_reverse_client_hostname": Kind(_reject_unknown_reverse_client_hostname),
-    "reject_invalid_helo_hostname": Kind(_reject_invalid_helo_hostname),
-    "reject_non_fqdn_helo_hostname": Kind(_reject_non_fqdn_helo_hostname),
-    "reject_unknown_helo_hostname": Kind(_reject_unknown_helo_hostname),
+    "permit_mynetworks": BuiltIn(_permit_mynetworks),
+    "permit_inet_interfaces": BuiltIn(_permit_inet_interfaces),
+    "reject_unknown_client_hostname": BuiltIn(_reject_unknown_client_hostname),
+    "reject_unknown_reverse_client_hostname": BuiltIn(_reject_unknown_reverse_client_hostname),
+    "reject_invalid_helo_hostname": BuiltIn(_reject_invalid_helo_hostname),
+    "reject_non_fqdn_helo_hostname": BuiltIn(_reject_non_fqdn_helo_hostname),
+    "reject_unknown_helo_hostname": BuiltIn(_reject_unknown_helo_hostname),
 }

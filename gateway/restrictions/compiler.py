@@ -13,7 +13,7 @@ from gateway.model.errors import ConfigError
 from gateway.model.restriction import CLIENT, HELO, RECIPIENT, SENDER, RestrictionKind, Subject
 from gateway.restrictions.evaluation import Step
 from gateway.restrictions.names import BUILT_IN, NOT_YET, OLD_NAMES, STOPS_STRANGERS, WARN_IF_REJECT
-from gateway.restrictions.place import Apply, Kind, Materials, Place
+from gateway.restrictions.place import Apply, BuiltIn, Materials, Place
 
 _ACCESS_CHECKS = {
     CLIENT: "check_client_access",
@@ -38,7 +38,7 @@ class Compiler:
     def __init__(self, materials: Materials, registered: Mapping[str, object], apply: Apply) -> None:
         self._materials, self._apply = materials, apply
         self._timeout_s = materials.config.seconds("plugin_timeout")
-        self._kinds: dict[str, Kind | RestrictionKind] = dict(BUILT_IN)
+        self._kinds: dict[str, BuiltIn | RestrictionKind] = dict(BUILT_IN)
         for name, kind in registered.items():
             if name in BUILT_IN or name in OLD_NAMES or name == WARN_IF_REJECT:
                 raise ConfigError(f"a plugin registers the built-in restriction {name}", parameter="plugins")

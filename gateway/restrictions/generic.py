@@ -10,7 +10,7 @@ from gateway.model.errors import ConfigError
 from gateway.model.restriction import Restriction
 from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
-from gateway.restrictions.place import Kind, Place
+from gateway.restrictions.place import BuiltIn, Place
 from gateway.restrictions.replies import refuse
 
 OK = Verdict(Action.OK)
@@ -21,15 +21,15 @@ def _permit(_place: Place) -> Restriction:
     return lambda _session: OK
 
 
-def _refusing(code_parameter: str, enhanced: str, text: str) -> Kind:
+def _refusing(code_parameter: str, enhanced: str, text: str) -> BuiltIn:
     def factory(place: Place) -> Restriction:
         code, subject = place.integer(code_parameter), place.subject
         return lambda session: refuse(code, enhanced, subject.refusal(session, text))
 
-    return Kind(factory)
+    return BuiltIn(factory)
 
 
-def _conditional(action: Action) -> Kind:
+def _conditional(action: Action) -> BuiltIn:
     text = f"{action.value.lower()} requested"
 
     def factory(place: Place) -> Restriction:
@@ -38,7 +38,7 @@ def _conditional(action: Action) -> Kind:
             refuse(450, "4.7.0", subject.refusal(session, text)), action=action
         )
 
-    return Kind(factory)
+    return BuiltIn(factory)
 
 
 def _sleep(place: Place) -> Restriction:
@@ -92,14 +92,14 @@ def _permit_sasl_authenticated(_place: Place) -> Restriction:
 
 
 GENERIC = {
-    "permit": Kind(_permit),
+    "permit": BuiltIn(_permit),
     "reject": _refusing("reject_code", "5.7.1", "Access denied"),
     "defer": _refusing("defer_code", "4.3.2", "Try again later"),
     "defer_if_permit": _conditional(Action.DEFER_IF_PERMIT),
     "defer_if_reject": _conditional(Action.DEFER_IF_REJECT),
-    "sleep": Kind(_sleep, arguments=1),
-    "reject_unauth_pipelining": Kind(_reject_unauth_pipelining),
-    "reject_plaintext_session": Kind(_reject_plaintext_session),
-    "reject_multi_recipient_bounce": Kind(_reject_multi_recipient_bounce),
-    "permit_sasl_authenticated": Kind(_permit_sasl_authenticated),
+    "sleep": BuiltIn(_sleep, arguments=1),
+    "reject_unauth_pipelining": BuiltIn(_reject_unauth_pipelining),
+    "reject_plaintext_session": BuiltIn(_reject_plaintext_session),
+    "reject_multi_recipient_bounce": BuiltIn(_reject_multi_recipient_bounce),
+    "permit_sasl_authenticated": BuiltIn(_permit_sasl_authenticated),
 }

@@ -5,9 +5,9 @@ from __future__ import annotations
 from gateway.restrictions.address import ADDRESS
 from gateway.restrictions.client import CLIENT
 from gateway.restrictions.generic import GENERIC
-from gateway.restrictions.place import Kind
+from gateway.restrictions.place import BuiltIn
 
-BUILT_IN: dict[str, Kind] = {**GENERIC, **CLIENT, **ADDRESS}
+BUILT_IN: dict[str, BuiltIn] = {**GENERIC, **CLIENT, **ADDRESS}
 
 OLD_NAMES = {
     "reject_unknown_client": "reject_unknown_client_hostname",

@@ -105,7 +105,7 @@ class Place:
         self.materials.tables.warn_once(text)
 
 
-class Kind(msgspec.Struct, frozen=True):
+class BuiltIn(msgspec.Struct, frozen=True):
     """A built-in restriction: as ``RestrictionKind``, made in a :class:`Place`; its waits have deadlines already."""
 
     factory: Callable[[Place], Restriction]

@@ -1,4 +1,4 @@
-"""Plays the golden policy scripts against the restriction engine, and against real Postfix. See README.md."""
+"""Plays the golden policy scripts against the restriction engine, the live gateway and real Postfix. See README.md."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import gateway_access
 import pytest
+from peers.gateway import GatewayInstance
 from peers.ports import LOOPBACK
 from peers.postfix import PostfixInstance
 
@@ -40,7 +41,7 @@ BASE = {
     "virtual_mailbox_maps": "inline:{known@vmail.example=x}",
     "recipient_delimiter": "+",
 }
-POSTFIX = {
+PEER = {
     "smtpd_authorized_xclient_hosts": "127.0.0.1",
     "inet_protocols": "all",
     "smtpd_error_sleep_time": "0",
@@ -62,6 +63,7 @@ class Line:
     argument: str
     expected: str
     postfix: str
+    gateway: str
 
 
 @dataclass
@@ -97,6 +99,8 @@ def parse(path: Path, first: int) -> list[Scenario]:
             name, equals, value = text.partition(" =")
             if text.startswith("postfix: "):
                 scenario.lines[-1].postfix = text[9:].partition(" | ")[0]
+            elif text.startswith("gateway: "):
+                scenario.lines[-1].gateway = text[9:].partition(" | ")[0]
             elif raw[0] == " " and table:
                 scenario.tables[table] += text + "\n"
             elif text.startswith("table "):
@@ -108,7 +112,7 @@ def parse(path: Path, first: int) -> list[Scenario]:
                 command, _, expected = text.partition(" -> ")
                 verb, _, argument = command.partition(" ")
                 expected = expected or "ok"
-                scenario.lines.append(Line(number, verb, argument, expected, expected))
+                scenario.lines.append(Line(number, verb, argument, expected, expected, expected))
     return scenarios
 
 
@@ -193,7 +197,7 @@ class NoDns:
         raise AssertionError("scripts need no DNS")
 
 
-class PostfixPlayer:
+class SmtpPlayer:
     """Speaks SMTP with one smtpd."""
 
     def __init__(self, port: int) -> None:
@@ -237,7 +241,7 @@ class PostfixPlayer:
             case "end":
                 reply = self.ask("Subject: policy\r\n\r\nhello\r\n.")
             case "noted":
-                return line.postfix
+                return "ok"
             case _:
                 reply = self.ask(line.verb.upper())
         return "ok" if reply[:1] in ("2", "3") else reply
@@ -265,29 +269,59 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
-@pytest.fixture(scope="module")
-def postfix_ports() -> Iterator[list[int]]:
-    """One Postfix with one smtpd for each scenario, settings as ``-o``."""
-    ports = free_ports(len(SCENARIOS))
+def services_for(ports: list[int]) -> tuple[list[str], dict[str, str]]:
+    """One smtpd for each scenario with its settings as ``-o``, and the files they name."""
     services, files = [], {}
     for port, scenario in zip(ports, SCENARIOS, strict=True):
         options = scenario.settings_in("{dir}/conf")
         given = " ".join(f"-o {{ {name} = {value.replace('$', '$$')} }}" for name, value in options.items())
         services.append(f"{LOOPBACK}:{port} inet n - n - 1 smtpd {given}")
         files.update({scenario.file(name): text for name, text in scenario.tables.items()})
-    with PostfixInstance(BASE | POSTFIX, services=services, files=files):
+    return services, files
+
+
+@pytest.fixture(scope="module")
+def postfix_ports() -> Iterator[list[int]]:
+    ports = free_ports(len(SCENARIOS))
+    services, files = services_for(ports)
+    with PostfixInstance(BASE | PEER, services=services, files=files):
         yield ports
+
+
+@pytest.fixture(scope="module")
+def gateway_ports() -> Iterator[list[int]]:
+    ports = free_ports(len(SCENARIOS))
+    services, files = services_for(ports)
+    with GatewayInstance(BASE | PEER | {"smtpd_workers": "1"}, services=services, files=files):
+        yield ports
+
+
+def spoken(scenario: Scenario, port: int) -> list[str]:
+    player = SmtpPlayer(port)
+    try:
+        return [player.play(line) for line in scenario.lines]
+    finally:
+        player.close()
+
+
+def numbered(scenario: Scenario, replies: list[str]) -> list[str]:
+    return [f"{line.number}: {reply}" for line, reply in zip(scenario.lines, replies, strict=True)]
 
 
 @pytest.mark.peer("postfix")
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title)
 def test_postfix(scenario: Scenario, postfix_ports: list[int]) -> None:
-    player = PostfixPlayer(postfix_ports[scenario.index])
-    try:
-        replies = [f"{line.number}: {player.play(line)}" for line in scenario.lines]
-    finally:
-        player.close()
-    assert replies == [f"{line.number}: {line.postfix}" for line in scenario.lines]
+    replies = spoken(scenario, postfix_ports[scenario.index])
+    assert numbered(scenario, replies) == numbered(scenario, [line.postfix for line in scenario.lines])
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title)
+def test_gateway(scenario: Scenario, gateway_ports: list[int]) -> None:
+    replies = spoken(scenario, gateway_ports[scenario.index])
+    expected = [
+        reply if line.gateway == "*" else line.gateway for line, reply in zip(scenario.lines, replies, strict=True)
+    ]
+    assert numbered(scenario, replies) == numbered(scenario, expected)
 
 
 def test_there_are_enough_cases() -> None:
