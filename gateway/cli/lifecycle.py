@@ -49,6 +49,10 @@ def start(directory: str, *, is_verbose: bool) -> int:
             tail = errors.read().decode("utf-8", "replace").strip()
             problem = f"the master process ended early\n{tail}".strip()
     if problem:
+        try:
+            process.wait(STOP_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
         raise Fatal(problem)
     console.info(f"the Postgate mail system is running: pid {process.pid}")
     # It lives on without us: no warning about a child that was not waited for.

@@ -39,6 +39,8 @@ POST_DEADLINE_S = 300.0
 """Longest time that one user may take to hand a message over."""
 POSTS_LIMIT = 50
 """Messages that may be handed over at the same time."""
+CLOSE_S = 3.0
+"""Longest time that the message in hand may take at the end."""
 PIECE_BYTES = 65536
 _ENVELOPE_ROOM = 1 << 20
 _CREDENTIALS = struct.Struct("3i")
@@ -81,6 +83,7 @@ class Pickup:
         self._origin = config.text("myorigin").lower()
         self._wake = asyncio.Event()
         self._posts: set[asyncio.Task[None]] = set()
+        self._is_closing = False
         self._server: asyncio.Server | None = None
         self._worker: asyncio.Task[None] | None = None
 
@@ -107,6 +110,11 @@ class Pickup:
             self._server.close()
             with suppress(OSError):
                 os.unlink(os.path.join(self._directory, SOCKET_PATH))
+        self._is_closing = True
+        self.wake()
+        if self._worker:
+            # Between "durable" and "file removed" it must not be cut off: the message would come twice.
+            await asyncio.wait((self._worker,), timeout=CLOSE_S)
         tasks = [*self._posts, *([self._worker] if self._worker else [])]
         for task in tasks:
             task.cancel()
@@ -119,7 +127,7 @@ class Pickup:
     # --- the directory -----------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
-        while True:
+        while not self._is_closing:
             self._wake.clear()
             await self.sweep()
             with suppress(TimeoutError):
@@ -137,6 +145,8 @@ class Pickup:
             if name.startswith("."):
                 self._remove_stale(name)
                 continue
+            if self._is_closing:
+                break
             try:
                 count += await self._take(name)
             except SpoolError as exc:
@@ -160,11 +170,15 @@ class Pickup:
             SpoolError: the message is not stored. OSError: the file cannot be read.
         """
         path = os.path.join(self._maildrop, name)
+        status = os.lstat(path)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            self._quarantine(name, "not a plain file")
+            return False
+        if not is_ready(status):
+            return False
         with _open(path) as file:
             status = os.fstat(file.fileno())
-            if not is_ready(status):
-                if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-                    self._quarantine(name, "not a plain file")
+            if not is_ready(status):  # somebody exchanged it meanwhile
                 return False
             queue_id = self._next_queue_id(self._clock())
             collector = Collector(self._memory_limit, lambda: BodyWriter(self._directory, queue_id))
@@ -287,9 +301,11 @@ class Pickup:
         drop = DropWriter(self._maildrop)
         try:
             while data := await reader.read(PIECE_BYTES):
-                drop.write(data)
-                if limit and drop.size_bytes > limit:
-                    raise Damaged("message file too big")
+                # What is too much is read and forgotten: who hangs up on a writer takes the answer from him.
+                if not limit or drop.size_bytes <= limit:
+                    drop.write(data)
+            if limit and drop.size_bytes > limit:
+                raise Damaged("message file too big")
             await asyncio.to_thread(drop.finish_received, uid, self._message_limit)
         except BaseException:
             drop.abort()
@@ -305,7 +321,7 @@ def _address(raw: bytes) -> Address:
 
 def _open(path: str) -> BinaryIO:
     """Open what a user left, which may be anything."""
-    return open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    return open(path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK))
 
 
 async def _feed(collector: Collector, file: BinaryIO, size: int) -> None:
