@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
-PEERS  := postfix swaks pflogsumm
+PEERS  := postfix swaks pflogsumm python3 python3-venv
 
 export PYTHONDONTWRITEBYTECODE = 1
 

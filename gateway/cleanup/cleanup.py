@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from time import time
+from time import gmtime, strftime, time
 from typing import BinaryIO, Protocol
 
 from gateway.cleanup.collector import BodySink
@@ -211,7 +211,8 @@ class Cleanup:
         prefix = "Resent-" if resent else ""
         lines = []
         if resent + b"message-id" not in facts.names:
-            stamp = f"{int(envelope.arrival)}.{envelope.queue_id}@{self._hostname}"
+            moment = strftime("%Y%m%d%H%M%S", gmtime(envelope.arrival))
+            stamp = f"{moment}.{envelope.queue_id}@{self._hostname}"
             lines.append(f"{prefix}Message-Id: <{stamp}>")
             envelope.message_id = envelope.message_id or f"<{stamp}>"
         if resent + b"date" not in facts.names:

@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-TEMPLATE = ROOT / "contrib" / "plugin-template"
-ENVIRONMENT = {key: value for key, value in os.environ.items() if key.startswith(("PIP_", "PATH", "HOME", "LANG"))}
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    done = subprocess.run(
-        [str(word) for word in command],
-        cwd=cwd,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+from peers.wheels import ROOT, TEMPLATE, install, run
 
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Python of a clean venv with both wheels, and nothing of this source tree."""
     folder = tmp_path_factory.mktemp("wheels")
-    for source in (ROOT, TEMPLATE):
-        run(sys.executable, "-Im", "pip", "wheel", "-q", "--no-deps", "-w", folder, source, cwd=folder)
-    run(sys.executable, "-Im", "venv", folder / "venv", cwd=folder)
-    python = folder / "venv" / "bin" / "python"
-    wheels = sorted(folder.glob("*.whl"))
-    assert [wheel.name.split("-")[0] for wheel in wheels] == ["postgate", "postgate_plugin_template"]
-    run(python, "-Im", "pip", "install", "-q", *wheels, "pytest", cwd=folder)
+    python = install(folder, ROOT, TEMPLATE, extra=("pytest",))
+    names = sorted(wheel.name.split("-")[0] for wheel in folder.glob("*.whl"))
+    assert names == ["postgate", "postgate_plugin_template"]
     return python
 
 
