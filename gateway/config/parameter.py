@@ -81,9 +81,11 @@ def size(name: str, default: str, doc: str = NO_EFFECT, low: int = 0) -> Paramet
     return Parameter(name, Kind.SIZE, default, doc, minimum=low)
 
 
-def seconds(name: str, default: str, doc: str = NO_EFFECT, low: int = 1, unit: str = "s") -> Parameter:
-    """A time; a bare number counts in ``unit``."""
-    return Parameter(name, Kind.SECONDS, default, doc, unit=unit, minimum=low)
+def seconds(
+    name: str, default: str, doc: str = NO_EFFECT, low: int = 1, unit: str = "s", *, high: int | None = None
+) -> Parameter:
+    """A time from ``low`` to ``high`` seconds; a bare number counts in ``unit``."""
+    return Parameter(name, Kind.SECONDS, default, doc, unit=unit, minimum=low, maximum=high)
 
 
 def choice(name: str, default: str, choices: str, doc: str = NO_EFFECT, *, may_be_empty: bool = False) -> Parameter:

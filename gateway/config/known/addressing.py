@@ -12,7 +12,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     boolean("address_verify_negative_cache", "yes"),
     seconds("address_verify_negative_expire_time", "3d", unit="d"),
     seconds("address_verify_negative_refresh_time", "3h", unit="h"),
-    integer("address_verify_pending_request_limit", "5000"),
+    integer("address_verify_pending_request_limit", "5000", low=1),
     integer("address_verify_poll_count", "${stress?{1}:{3}}", low=1),
     seconds("address_verify_poll_delay", "3s"),
     seconds("address_verify_positive_expire_time", "31d", unit="d"),

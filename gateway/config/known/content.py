@@ -72,7 +72,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     text("milter_protocol", "6"),
     words("milter_rcpt_macros", "i {rcpt_addr} {rcpt_host} {rcpt_mailer}"),
     words("milter_unknown_command_macros"),
-    size("mime_boundary_length_limit", "2048"),
+    size("mime_boundary_length_limit", "2048", low=1),
     words("mime_header_checks", "$header_checks"),
     integer("mime_nesting_limit", "100", "Levels of MIME structure that are looked into.", low=1),
     words("nested_header_checks", "$header_checks"),

@@ -50,7 +50,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "${lmtp_per_record_deadline?{$lmtp_per_record_deadline}:{no}}",
         "LMTP: as smtp_per_request_deadline.",
     ),
-    seconds("lmtp_pix_workaround_delay_time", "10s", "LMTP: as smtp_pix_workaround_delay_time.", low=0),
+    seconds("lmtp_pix_workaround_delay_time", "10s", "LMTP: as smtp_pix_workaround_delay_time."),
     words("lmtp_pix_workaround_maps", "", "LMTP: as smtp_pix_workaround_maps."),
     seconds("lmtp_pix_workaround_threshold_time", "500s", "LMTP: as smtp_pix_workaround_threshold_time.", low=0),
     words("lmtp_pix_workarounds", "disable_esmtp,delay_dotcrlf", "LMTP: as smtp_pix_workarounds."),

@@ -74,6 +74,6 @@ PARAMETERS: tuple[Parameter, ...] = (
     size("virtual_mailbox_limit", "51200000"),
     words("virtual_mailbox_lock", "fcntl, dotlock"),
     words("virtual_mailbox_maps", "", "All virtual mailboxes."),
-    integer("virtual_minimum_uid", "100"),
+    integer("virtual_minimum_uid", "100", low=1),
     words("virtual_uid_maps"),
 )

@@ -19,8 +19,9 @@ PARAMETERS: tuple[Parameter, ...] = (
         "bounce_queue_lifetime",
         "5d",
         "How long a bounce itself may stay in the queue; 0: one attempt.",
-        low=0,
         unit="d",
+        low=0,
+        high=8640000,
     ),
     text("bounce_service_name", "bounce", "Name of the service that keeps failure records."),
     size("bounce_size_limit", "50000", "Octets of the original message that a bounce returns.", low=1),
@@ -59,7 +60,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     integer("default_minimum_delivery_slots", "3"),
     integer("default_recipient_limit", "20000", "Recipients in memory for one transport."),
     seconds("default_recipient_refill_delay", "5s"),
-    integer("default_recipient_refill_limit", "100"),
+    integer("default_recipient_refill_limit", "100", low=1),
     seconds("default_transport_rate_delay", "0s", "Pause between deliveries over one transport.", low=0),
     text("default_verp_delimiters", "+=", "The two characters of VERP addresses."),
     words("defer_transports", "", "Transports whose mail waits until the queue is flushed."),
@@ -86,25 +87,34 @@ PARAMETERS: tuple[Parameter, ...] = (
     integer("hash_queue_depth", "1", "Directory levels of hashed queues.", low=1),
     words("hash_queue_names", "deferred, defer", "Queues with hashed directories."),
     seconds(
-        "in_flow_delay", "1s", "Pause before taking mail when it comes in faster than it goes out; 0: none.", low=0
+        "in_flow_delay",
+        "1s",
+        "Pause before taking mail when it comes in faster than it goes out; 0: none.",
+        low=0,
+        high=10,
     ),
     integer(
         "initial_destination_concurrency", "5", "Deliveries at a time to a destination that is not yet known.", low=1
     ),
     seconds("maximal_backoff_time", "4000s", "Longest pause between two attempts for a message."),
     seconds(
-        "maximal_queue_lifetime", "5d", "How long mail is tried before it is returned; 0: one attempt.", low=0, unit="d"
+        "maximal_queue_lifetime",
+        "5d",
+        "How long mail is tried before it is returned; 0: one attempt.",
+        unit="d",
+        low=0,
+        high=8640000,
     ),
     seconds("minimal_backoff_time", "300s", "Shortest pause between two attempts for a message."),
     seconds(
         "qmgr_clog_warn_time", "300s", "Warn this often that one destination fills the active queue; 0: never.", low=0
     ),
     seconds("qmgr_daemon_timeout", "1000s"),
-    integer("qmgr_fudge_factor", "100"),
+    integer("qmgr_fudge_factor", "100", low=10, high=100),
     seconds("qmgr_ipc_timeout", "60s"),
     integer("qmgr_message_active_limit", "20000", "Messages in the active queue.", low=1),
     integer("qmgr_message_recipient_limit", "20000", "Recipients in memory.", low=1),
-    integer("qmgr_message_recipient_minimum", "10", "Recipients in memory for one message at least."),
+    integer("qmgr_message_recipient_minimum", "10", "Recipients in memory for one message at least.", low=1),
     text("queue_directory", "/var/spool/postgate", "Directory of the mail queue and of the sockets."),
     integer("queue_file_attribute_count_limit", "100", "Attributes of one queue file.", low=1),
     size("queue_minfree", "0", "Octets that must stay free in the queue file system; 0: no limit."),

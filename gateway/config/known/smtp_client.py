@@ -71,7 +71,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "${smtp_per_record_deadline?{$smtp_per_record_deadline}:{no}}",
         "Time limits hold for a whole command and reply and not for each read.",
     ),
-    seconds("smtp_pix_workaround_delay_time", "10s", "Pause before the final dot for such servers.", low=0),
+    seconds("smtp_pix_workaround_delay_time", "10s", "Pause before the final dot for such servers."),
     words("smtp_pix_workaround_maps", "", "Workarounds for Cisco PIX firewalls by server address."),
     seconds(
         "smtp_pix_workaround_threshold_time",

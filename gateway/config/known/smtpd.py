@@ -102,7 +102,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "smtpd_forbid_bare_newline_exclusions", "$mynetworks", "Clients that smtpd_forbid_bare_newline leaves alone."
     ),
     integer(
-        "smtpd_forbid_bare_newline_reject_code", "550", "Reply code for content with such a line.", low=200, high=599
+        "smtpd_forbid_bare_newline_reject_code", "550", "Reply code for content with such a line.", low=500, high=599
     ),
     boolean("smtpd_forbid_unauth_pipelining", "no", "Hang up on clients that speak before it is their turn."),
     words(
@@ -140,7 +140,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "What holds when a policy service fails.",
     ),
     seconds("smtpd_policy_service_max_idle", "300s", "How long an idle policy connection is kept."),
-    seconds("smtpd_policy_service_max_ttl", "1000s", "Longest life of a policy connection.", low=0),
+    seconds("smtpd_policy_service_max_ttl", "1000s", "Longest life of a policy connection."),
     text("smtpd_policy_service_policy_context"),
     integer("smtpd_policy_service_request_limit", "0"),
     seconds("smtpd_policy_service_retry_delay", "1s"),
@@ -227,12 +227,12 @@ PARAMETERS: tuple[Parameter, ...] = (
         high=599,
     ),
     integer(
-        "unverified_recipient_defer_code", "450", "Reply code when a recipient probe gets no answer.", low=200, high=599
+        "unverified_recipient_defer_code", "450", "Reply code when a recipient probe gets no answer.", low=200, high=499
     ),
     integer("unverified_recipient_reject_code", "450", "Reply code when a recipient probe fails.", low=200, high=599),
     text("unverified_recipient_reject_reason"),
     choice("unverified_recipient_tempfail_action", "$reject_tempfail_action", "defer defer_if_permit reject"),
-    integer("unverified_sender_defer_code", "450", "Reply code when a sender probe gets no answer.", low=200, high=599),
+    integer("unverified_sender_defer_code", "450", "Reply code when a sender probe gets no answer.", low=200, high=499),
     integer("unverified_sender_reject_code", "450", "Reply code when a sender probe fails.", low=200, high=599),
     text("unverified_sender_reject_reason"),
     choice("unverified_sender_tempfail_action", "$reject_tempfail_action", "defer defer_if_permit reject"),
