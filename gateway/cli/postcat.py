@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from gateway.cli.console import EX_USAGE, Fatal, open_config, options
-from gateway.master.privileges import drop
+from gateway.master.privileges import become_owner_of
 from gateway.model.content import BodyFile, Content
 from gateway.model.envelope import Envelope, Recipient, RecipientState
 from gateway.model.errors import SpoolError
@@ -33,8 +33,9 @@ def main(arguments: list[str]) -> int:
     if not queue_ids:
         return 0
     out = sys.stdout.buffer
-    drop(config)  # reading may make index files, and those must belong to mail_owner
-    with StoreReader.open(config.text("queue_directory")) as reader:
+    directory = config.text("queue_directory")
+    become_owner_of(os.path.join(directory, "store"))  # reading may make index files
+    with StoreReader.open(directory) as reader:
         for queue_id in queue_ids:
             envelope = reader.envelope(queue_id)
             if envelope is None:

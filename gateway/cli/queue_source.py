@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,7 +35,7 @@ class Queue:
 
     def __init__(self, config: Config, console: Console) -> None:
         self._directory = config.text("queue_directory")
-        self._config, self._console = config, console
+        self._console = console
 
     def ask(self, op: str, **fields: Any) -> dict[str, Any]:
         """One request to the scheduler, one answer.
@@ -97,11 +98,11 @@ class Queue:
     # --- without the scheduler ---------------------------------------------------------------------------------------
 
     def _stored(self, why: NotRunning) -> Iterator[Entry]:
-        from gateway.master.privileges import drop
+        from gateway.master.privileges import become_owner_of
         from gateway.spool.reader import StoreReader
 
         try:
-            drop(self._config)  # reading, too, may make index files, and those must belong to mail_owner
+            become_owner_of(os.path.join(self._directory, "store"))  # reading, too, may make index files
             reader = StoreReader.open(self._directory)
         except (SpoolError, ConfigError) as exc:
             raise Fatal(f"Queue report unavailable - mail system is down ({exc})", EX_UNAVAILABLE) from exc
@@ -117,12 +118,12 @@ class Queue:
         """Own the spool for a moment."""
         import asyncio
 
-        from gateway.master.privileges import drop
+        from gateway.master.privileges import become_owner_of
 
-        drop(self._config)  # files of the store must go on belonging to mail_owner
         try:
+            become_owner_of(os.path.join(self._directory, "store"))
             return asyncio.run(self._own(work))
-        except SpoolError as exc:
+        except (SpoolError, ConfigError) as exc:
             raise Fatal(f"mail system is down, and the queue cannot be changed: {exc}", EX_UNAVAILABLE) from exc
 
     async def _own(self, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:

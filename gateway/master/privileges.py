@@ -50,16 +50,33 @@ def drop(config: Config) -> None:
         ConfigError: the account is missing, or cannot read this installation.
     """
     account = owner(config)
-    if os.geteuid() != 0 or account.pw_uid == 0:
+    _become(account.pw_uid, account.pw_gid, account.pw_name)
+
+
+def become_owner_of(directory: str) -> None:
+    """Become the user who owns a directory, for tools that root runs: files they make there must belong to him.
+
+    Raises:
+        ConfigError: there is no such directory, or its owner cannot read this installation.
+    """
+    try:
+        status = os.stat(directory)
+    except OSError as exc:
+        raise ConfigError(f"{directory}: {exc.strerror}") from exc
+    _become(status.st_uid, status.st_gid, f"uid {status.st_uid}")
+
+
+def _become(uid: int, gid: int, name: str) -> None:
+    if os.geteuid() != 0 or uid == 0:
         return
-    os.setgroups([account.pw_gid])
-    os.setgid(account.pw_gid)
-    os.setuid(account.pw_uid)
+    os.setgroups([gid])
+    os.setgid(gid)
+    os.setuid(uid)
     # Modules are imported when first needed: find out now, not at the first message.
     for path in (os.__file__, gateway.__file__):
         if not os.access(path, os.R_OK):
             raise ConfigError(
-                f"user {account.pw_name!r} cannot read {path}: install Postgate, and the Python it runs on, "
+                f"user {name!r} cannot read {path}: install Postgate, and the Python it runs on, "
                 "where every user can read them",
                 parameter="mail_owner",
             )
