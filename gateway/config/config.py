@@ -317,9 +317,9 @@ class Config:
         """Expand, convert and cache one parameter."""
         name = parameter.name
         if parameter.kind is Kind.RAW:
-            self._texts[name] = self.settings[name].value if name in self.settings else parameter.default
-            return
-        text = self._value(name)
+            text = self.settings[name].value if name in self.settings else parameter.default
+        else:
+            text = self._value(name)
         try:
             value = convert(text, parameter)
         except BadValue as error:

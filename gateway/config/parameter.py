@@ -35,7 +35,8 @@ class Parameter(msgspec.Struct, frozen=True):
         default: value when main.cf has none, in main.cf's own syntax (``$name`` allowed).
         doc: one line in plain words.
         unit: unit of a bare number of Kind.SECONDS: ``s m h d w``.
-        minimum, maximum: limits of a number (seconds for Kind.SECONDS), inclusive; None: none.
+        minimum, maximum: limits of a number (seconds for Kind.SECONDS), inclusive; None: none. A minimum of 1 for
+            text and lists: must not be empty.
         choices: the words of Kind.CHOICE; the empty word must be listed when it is legal.
         origin: who added it: ``postfix``, ``postgate`` or a plugin's name.
     """
@@ -51,19 +52,19 @@ class Parameter(msgspec.Struct, frozen=True):
     origin: str = "postfix"
 
 
-def text(name: str, default: str = "", doc: str = NO_EFFECT) -> Parameter:
-    """A value that is used as it is, after expansion."""
-    return Parameter(name, Kind.TEXT, default, doc)
+def text(name: str, default: str = "", doc: str = NO_EFFECT, *, low: int | None = None) -> Parameter:
+    """A value that is used as it is, after expansion; ``low=1``: not empty."""
+    return Parameter(name, Kind.TEXT, default, doc, minimum=low)
 
 
-def raw(name: str, default: str = "", doc: str = NO_EFFECT) -> Parameter:
-    """A value whose ``$names`` are filled in when it is used, not when it is read."""
-    return Parameter(name, Kind.RAW, default, doc)
+def raw(name: str, default: str = "", doc: str = NO_EFFECT, *, low: int | None = None) -> Parameter:
+    """A value whose ``$names`` are filled in when it is used, not when it is read; ``low=1``: not empty."""
+    return Parameter(name, Kind.RAW, default, doc, minimum=low)
 
 
-def words(name: str, default: str = "", doc: str = NO_EFFECT) -> Parameter:
-    """A list separated by commas or white space."""
-    return Parameter(name, Kind.WORDS, default, doc)
+def words(name: str, default: str = "", doc: str = NO_EFFECT, *, low: int | None = None) -> Parameter:
+    """A list separated by commas or white space; ``low=1``: not empty."""
+    return Parameter(name, Kind.WORDS, default, doc, minimum=low)
 
 
 def boolean(name: str, default: str, doc: str = NO_EFFECT) -> Parameter:

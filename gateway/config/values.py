@@ -112,6 +112,8 @@ def convert(text: str, parameter: Parameter) -> Value:
     Raises:
         BadValue: wrong type or out of limits; says what would be right.
     """
+    if not text and parameter.minimum:
+        raise BadValue("must not be empty")
     match parameter.kind:
         case Kind.INTEGER | Kind.SIZE:
             return _within(parse_integer(text), parameter)

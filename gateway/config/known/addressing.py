@@ -6,8 +6,8 @@ from gateway.config.parameter import Parameter, boolean, choice, integer, second
 
 PARAMETERS: tuple[Parameter, ...] = (
     seconds("address_verify_cache_cleanup_interval", "12h", low=0, unit="h"),
-    text("address_verify_default_transport", "$default_transport"),
-    text("address_verify_local_transport", "$local_transport"),
+    text("address_verify_default_transport", "$default_transport", low=1),
+    text("address_verify_local_transport", "$local_transport", low=1),
     text("address_verify_map", "btree:$data_directory/verify_cache"),
     boolean("address_verify_negative_cache", "yes"),
     seconds("address_verify_negative_expire_time", "3d", unit="d"),
@@ -17,15 +17,15 @@ PARAMETERS: tuple[Parameter, ...] = (
     seconds("address_verify_poll_delay", "3s"),
     seconds("address_verify_positive_expire_time", "31d", unit="d"),
     seconds("address_verify_positive_refresh_time", "7d", unit="d"),
-    text("address_verify_relay_transport", "$relay_transport"),
+    text("address_verify_relay_transport", "$relay_transport", low=1),
     text("address_verify_relayhost", "$relayhost"),
     text("address_verify_sender", "$double_bounce_sender", "Sender of address probes."),
     words("address_verify_sender_dependent_default_transport_maps", "$sender_dependent_default_transport_maps"),
     words("address_verify_sender_dependent_relayhost_maps", "$sender_dependent_relayhost_maps"),
     seconds("address_verify_sender_ttl", "0s", low=0),
-    text("address_verify_service_name", "verify"),
+    text("address_verify_service_name", "verify", low=1),
     words("address_verify_transport_maps", "$transport_maps"),
-    text("address_verify_virtual_transport", "$virtual_transport"),
+    text("address_verify_virtual_transport", "$virtual_transport", low=1),
     boolean("allow_percent_hack", "yes", "Read user%domain as user@domain."),
     boolean(
         "allow_untrusted_routing", "no", "Relay addresses with a further @, % or ! in them for strangers (dangerous)."
@@ -40,18 +40,23 @@ PARAMETERS: tuple[Parameter, ...] = (
         "canonical_classes",
         "envelope_sender, envelope_recipient, header_sender, header_recipient",
         "Which addresses canonical_maps rewrite.",
+        low=1,
     ),
     words("canonical_maps", "", "Rewrite addresses in envelope and headers."),
-    text("default_transport", "smtp", "transport:nexthop of mail to other hosts."),
+    text("default_transport", "smtp", "transport:nexthop of mail to other hosts.", low=1),
     text(
         "empty_address_default_transport_maps_lookup_key",
         "<>",
         "Key for the null sender in sender_dependent_default_transport_maps.",
+        low=1,
     ),
     text("empty_address_local_login_sender_maps_lookup_key", "<>"),
-    text("empty_address_recipient", "MAILER-DAEMON", "Local part that mail to the null address goes to."),
+    text("empty_address_recipient", "MAILER-DAEMON", "Local part that mail to the null address goes to.", low=1),
     text(
-        "empty_address_relayhost_maps_lookup_key", "<>", "Key for the null sender in sender_dependent_relayhost_maps."
+        "empty_address_relayhost_maps_lookup_key",
+        "<>",
+        "Key for the null sender in sender_dependent_relayhost_maps.",
+        low=1,
     ),
     words("inet_interfaces", "all", "Addresses to receive mail on: all, loopback-only, addresses, names."),
     words("inet_protocols", "all", "Internet protocols to use: all, ipv4, ipv6."),
@@ -63,7 +68,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "proxy:unix:passwd.byname $alias_maps",
         "All local recipients; empty: anybody is accepted.",
     ),
-    text("local_transport", "local:$myhostname", "transport:nexthop of local mail."),
+    text("local_transport", "local:$myhostname", "transport:nexthop of local mail.", low=1),
     words("masquerade_classes", "envelope_sender, header_sender, header_recipient"),
     words("masquerade_domains"),
     words("masquerade_exceptions"),
@@ -77,7 +82,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "class subnet host",
         "How mynetworks is made when it is not set: class, subnet, host.",
     ),
-    text("myorigin", "$myhostname", "Domain that mail from here comes from."),
+    text("myorigin", "$myhostname", "Domain that mail from here comes from.", low=1),
     words(
         "parent_domain_matches_subdomains",
         "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,relay_domains,smtpd_access_maps",
@@ -88,6 +93,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "recipient_canonical_classes",
         "envelope_recipient, header_recipient",
         "Which addresses recipient_canonical_maps rewrite.",
+        low=1,
     ),
     words("recipient_canonical_maps", "", "Rewrite recipients."),
     words(
@@ -96,7 +102,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "Domains for which mail is relayed, with their subdomains.",
     ),
     words("relay_recipient_maps", "", "All recipients in relay_domains; empty: anybody is accepted."),
-    text("relay_transport", "relay", "transport:nexthop of mail to relay_domains."),
+    text("relay_transport", "relay", "transport:nexthop of mail to relay_domains.", low=1),
     text("relayhost", "", "Next hop of mail to other hosts; empty: their MX hosts."),
     words("relocated_maps", "", "New addresses of people who left."),
     text(
@@ -106,7 +112,10 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     boolean("resolve_dequoted_address", "yes", "Look for @ % ! also inside quotes."),
     words(
-        "sender_canonical_classes", "envelope_sender, header_sender", "Which addresses sender_canonical_maps rewrite."
+        "sender_canonical_classes",
+        "envelope_sender, header_sender",
+        "Which addresses sender_canonical_maps rewrite.",
+        low=1,
     ),
     words("sender_canonical_maps", "", "Rewrite senders."),
     words("sender_dependent_default_transport_maps", "", "default_transport by sender."),
@@ -118,5 +127,5 @@ PARAMETERS: tuple[Parameter, ...] = (
     integer("virtual_alias_expansion_limit", "1000", "Addresses that one recipient may become.", low=1),
     words("virtual_alias_maps", "$virtual_maps", "Aliases of any recipient, local or not."),
     integer("virtual_alias_recursion_limit", "1000", "Aliases behind each other.", low=1),
-    text("virtual_transport", "virtual", "transport:nexthop of mail to virtual_mailbox_domains."),
+    text("virtual_transport", "virtual", "transport:nexthop of mail to virtual_mailbox_domains.", low=1),
 )

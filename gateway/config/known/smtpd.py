@@ -28,6 +28,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "default_rbl_reply",
         "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using $rbl_domain${rbl_reason?; $rbl_reason}",
         "Reply to clients on a DNS block list.",
+        low=1,
     ),
     integer("defer_code", "450", "Reply code of the defer restriction.", low=200, high=599),
     boolean("disable_vrfy_command", "no", "Refuse VRFY."),
@@ -61,7 +62,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     words("smtpd_authorized_verp_clients", "$authorized_verp_clients", "Clients that may ask for VERP."),
     words("smtpd_authorized_xclient_hosts", "", "Clients that may use XCLIENT."),
     words("smtpd_authorized_xforward_hosts", "", "Clients that may use XFORWARD."),
-    text("smtpd_banner", "$myhostname ESMTP $mail_name", "Text after 220; must start with $myhostname."),
+    text("smtpd_banner", "$myhostname ESMTP $mail_name", "Text after 220; must start with $myhostname.", low=1),
     integer("smtpd_client_auth_rate_limit", "0", "AUTH commands of one client in anvil_rate_time_unit; 0: no limit."),
     integer("smtpd_client_connection_count_limit", "50", "Connections of one client at a time; 0: no limit."),
     integer(
@@ -91,7 +92,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     words("smtpd_end_of_data_restrictions", "", "What is asked at the end of a message."),
     seconds("smtpd_error_sleep_time", "1s", "Pause before a reply once a client made too many errors.", low=0),
     words("smtpd_etrn_restrictions", "", "What is asked at ETRN."),
-    raw("smtpd_expansion_filter", _PRINTABLE, "Characters that $name in reject replies may bring in."),
+    raw("smtpd_expansion_filter", _PRINTABLE, "Characters that $name in reject replies may bring in.", low=1),
     choice(
         "smtpd_forbid_bare_newline",
         "reject",
@@ -138,6 +139,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "smtpd_policy_service_default_action",
         "451 4.3.5 Server configuration problem",
         "What holds when a policy service fails.",
+        low=1,
     ),
     seconds("smtpd_policy_service_max_idle", "300s", "How long an idle policy connection is kept."),
     seconds("smtpd_policy_service_max_ttl", "1000s", "Longest life of a policy connection."),
@@ -171,7 +173,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     words("smtpd_restriction_classes", "", "Names of restriction lists that may be used in others."),
     words("smtpd_sender_login_maps"),
     words("smtpd_sender_restrictions", "", "What is asked at MAIL."),
-    text("smtpd_service_name", "smtpd", "Name of the service that postscreen hands clients to."),
+    text("smtpd_service_name", "smtpd", "Name of the service that postscreen hands clients to.", low=1),
     integer("smtpd_soft_error_limit", "10", "Errors of a client after which replies are slowed down.", low=1),
     seconds("smtpd_timeout", "${stress?{10}:{300}}s", "Longest wait for a client, reading or writing."),
     choice(

@@ -192,13 +192,15 @@ def test_a_bad_value_names_file_line_parameter_value_and_cure(tmp_path: pathlib.
         ("reject_code", "99", "less than the minimum 200"),
         ("smtp_address_preference", "both", "expected one of: any, ipv4, ipv6"),
         ("relay_domains", "a {b", 'has no "}"'),
+        ("mail_owner", "$nothing", "must not be empty"),
+        ("smtpd_timeout", "", "must not be empty"),
         ("mynetworks_style", "", "expected one of: class, subnet, host"),
     ],
 )
 def test_bad_values(name: str, value: str, cure: str) -> None:
     wrong = error(**{name: value})
     assert wrong.parameter == name
-    assert f'bad value "{value}"' in wrong.message
+    assert f'bad value "{value.removeprefix("$nothing")}"' in wrong.message
     assert cure in wrong.message
 
 
