@@ -2,7 +2,11 @@
 
 import json
 import os
+import signal
 import smtplib
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +215,30 @@ def test_from_start_to_stop(site: Site, capsys: pytest.CaptureFixture[str]) -> N
 )
 def test_spans(seconds: float, shown: str) -> None:
     assert span(seconds) == shown
+
+
+def test_in_the_foreground_with_the_log_on_stdout(site: Site, tmp_path: Path) -> None:
+    site.write(maillog_file="/dev/stdout", maillog_file_prefixes="/dev/stdout")
+    script = "import sys; from gateway.cli import run; sys.exit(run('postgate', sys.argv[1:]))"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(20)
+        process = subprocess.Popen(
+            [sys.executable, "-Ic", script, "-c", str(site.directory), "start-fg"],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
+            text=True,
+        )
+        try:
+            assert systemd.recv(1000).startswith(b"READY=1\n")
+            process.send_signal(signal.SIGHUP)
+            assert systemd.recv(1000).startswith(b"RELOADING=1\n")
+            assert systemd.recv(1000) == b"READY=1"
+            process.send_signal(signal.SIGINT)
+            assert systemd.recv(1000) == b"STOPPING=1"
+            out, _ = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    for text in ("starting the Postgate mail system", "daemon started", "reload -- version", "terminating on signal 2"):
+        assert text in out
