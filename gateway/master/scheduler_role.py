@@ -49,6 +49,7 @@ class _Policy:
             context.mail_log.logger("qmgr"), context.counters, threads=config.integer("plugin_threads")
         )
         tables = Tables(config, types=self.plugins.registered("lookup_tables"))
+        tables.on_warning = context.mail_log.logger("qmgr").warning
         self.router = Router(config, tables)
         self.resolver = resolver = Resolver(config)
         self.transports = make_transports(config, self.plugins.registered("transports"), resolver, context.mail_log)

@@ -67,6 +67,7 @@ class ServiceBuilder:
         """
         config = self._config.overridden(row.overrides) if row.overrides else self._config
         tables = Tables(config, types=self._types)
+        tables.on_warning = self._mail_log.logger("smtpd").warning
 
         def network(parameter: str) -> NetworkList:
             return NetworkList(config.text(parameter), tables, parameter=parameter)

@@ -1,10 +1,16 @@
-"""The verified name of an SMTP client: PTR, and back. Source: postconf(5) smtpd_peername_lookup, RFC 1912 §2.1."""
+"""Who an SMTP client is: PTR and back, or what XCLIENT says.
+
+Source: postconf(5) smtpd_peername_lookup, RFC 1912 §2.1; XCLIENT_README.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from gateway.model.session import Client
 from gateway.net.hosts_file import HostsFile
 from gateway.net.resolver import DnsNotFound, DnsTemporary, Resolver
+from gateway.proto.xclient import TEMPUNAVAIL
 
 
 async def identify(address: str, port: str, resolver: Resolver | None, hosts: HostsFile) -> Client:
@@ -38,3 +44,27 @@ async def identify(address: str, port: str, resolver: Resolver | None, hosts: Ho
     if address in addresses:
         return Client(address, port, reverse, reverse, 2, 2)
     return Client(address, port, reverse_name=reverse, name_code=5, reverse_code=2)
+
+
+def told_client(old: Client, given: Mapping[str, str | None]) -> Client:
+    """The client as XCLIENT describes it; what it does not mention stays.
+
+    Args:
+        old: the client so far.
+        given: attributes; None is ``[UNAVAILABLE]``, names may be ``[TEMPUNAVAIL]``.
+    """
+    name, name_code = _told_name(given, "NAME", old.name, old.name_code)
+    reverse, reverse_code = (name, name_code) if "NAME" in given else (old.reverse_name, old.reverse_code)
+    reverse, reverse_code = _told_name(given, "REVERSE_NAME", reverse, reverse_code)
+    address = given.get("ADDR", old.address) or "unknown"
+    port = given.get("PORT", old.port) or "unknown"
+    return Client(address, port, name, reverse, name_code, reverse_code)
+
+
+def _told_name(given: Mapping[str, str | None], key: str, name: str, code: int) -> tuple[str, int]:
+    if key not in given:
+        return name, code
+    told = given[key]
+    if told == TEMPUNAVAIL:
+        return "unknown", 4
+    return (told, 2) if told else ("unknown", 5)

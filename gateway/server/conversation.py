@@ -16,11 +16,11 @@ from gateway.hooks.chain import call_observer
 from gateway.model.envelope import ClientInfo, Envelope, Recipient
 from gateway.model.errors import SpoolError, SpoolFull, SpoolUnavailable
 from gateway.model.reply import Reply
-from gateway.model.session import Client, Session
+from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
 from gateway.proto import smtp_events as ev
 from gateway.server import reports
-from gateway.server.client_name import identify
+from gateway.server.client_name import identify, told_client
 from gateway.server.service import SmtpdService
 
 OK = Reply(250, "Ok", "2.0.0")
@@ -256,16 +256,17 @@ class Conversation:
             draft.apply(edits)
             message.show(draft.content)
 
-        return await chain.run(
-            (session, message), session=session, ledger=session.ledger, note=session.actions.append, take=take
-        )
+        def note(verdict: Verdict) -> None:
+            self._note("data", verdict)
+
+        verdict = await chain.run((session, message), session=session, ledger=session.ledger, note=note, take=take)
+        if verdict is not None and verdict.action is Action.DISCARD:
+            self._note("data", verdict)
+        return verdict
 
     async def _finish(self, draft: Draft) -> Verdict | None:
         service, session = self.service, self.session
         actions = [*session.connection_actions, *session.actions]
-        for verdict in actions:
-            if line := reports.action_line(session, verdict):
-                service.log.info(line)
         return await service.cleanup.queue(
             draft,
             actions=actions,
@@ -312,13 +313,7 @@ class Conversation:
     async def _xclient(self, event: ev.Xclient) -> Reply:
         """Become another client: a new connection for every rule (XCLIENT_README)."""
         session, given = self.session, event.attributes
-        old = session.client
-        name, address = given.get("NAME", old.name), given.get("ADDR", old.address)
-        code = 2 if name else 5
-        session.client = Client(
-            address or "unknown", given.get("PORT", old.port) or "unknown", name or "unknown",
-            given.get("REVERSE_NAME", name) or "unknown", code, code,
-        )  # fmt: skip
+        session.client = told_client(session.client, given)
         if "HELO" in given:
             session.helo = given["HELO"] or ""
         if "PROTO" in given:
@@ -367,13 +362,21 @@ class Conversation:
         if not chain:
             return None
         session = self.session
-        noted = session.connection_actions if session.sender is None else session.actions
-        verdict = await chain.run(
-            arguments, session=session, ledger=session.ledger, note=noted.append, recipient=recipient
-        )
+
+        def note(verdict: Verdict) -> None:
+            self._note(stage, verdict)
+
+        verdict = await chain.run(arguments, session=session, ledger=session.ledger, note=note, recipient=recipient)
         if verdict is not None and verdict.action is Action.DISCARD:
-            noted.append(verdict)
+            self._note(stage, verdict)
         return verdict
+
+    def _note(self, stage: str, verdict: Verdict) -> None:
+        """Keep a plugin's action for the end of the message; the engine of restrictions keeps its own."""
+        session = self.session
+        noted = session.connection_actions if session.sender is None else session.actions
+        noted.append(verdict)
+        self.service.log.info(reports.noted_line(session, stage, verdict))
 
     def _refuse(self, stage: str, verdict: Verdict, default_code: int = 554) -> Reply:
         """Turn a refusal into a reply, and log it."""

@@ -6,6 +6,9 @@ from gateway.model.reply import Reply
 from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
 
+STAGE_VERBS = {
+    "connect": "CONNECT", "helo": "HELO", "mail": "MAIL", "rcpt": "RCPT", "predata": "DATA", "data": "END-OF-MESSAGE",
+}  # fmt: skip
 LOGGED_VERBS = frozenset({"MAIL", "RCPT", "DATA", "BDAT", "END-OF-MESSAGE", "VRFY", "EHLO", "HELO"})
 
 
@@ -29,13 +32,17 @@ def reject_line(session: Session, stage: str, reply: Reply) -> str:
     )
 
 
-def action_line(session: Session, verdict: Verdict) -> str:
-    """The line for an access(5) action that changes the fate of the message, empty for others."""
-    if verdict.action not in (Action.HOLD, Action.DISCARD, Action.FILTER, Action.REDIRECT, Action.BCC, Action.PREPEND):
-        return ""
-    what = verdict.action.value.lower()
-    detail = verdict.argument or verdict.text
-    return f"{session.queue_id}: {what}: END-OF-MESSAGE from {session.client.label}: {detail}{_context(session)}"
+def noted_line(session: Session, stage: str, verdict: Verdict) -> str:
+    """``QID: hold: RCPT from name[addr]: text; from=…`` for an access(5) action that was noted.
+
+    Args:
+        stage: hook name. verdict: WARN with a code is what warn_if_reject made of a refusal.
+    """
+    what, text = verdict.action.value.lower(), verdict.text or verdict.argument or verdict.reason
+    if verdict.action is Action.WARN and verdict.code:
+        what, text = "reject_warning", f"{verdict.code} {verdict.enhanced} {text}"
+    where = STAGE_VERBS.get(stage, stage.upper())
+    return f"{session.queue_id or 'NOQUEUE'}: {what}: {where} from {session.client.label}: {text}{_context(session)}"
 
 
 def _context(session: Session) -> str:

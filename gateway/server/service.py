@@ -20,6 +20,7 @@ from gateway.net.resolver import Resolver
 from gateway.observe import Counters, Logger
 from gateway.proto.smtp_settings import SmtpdSettings
 from gateway.restrictions.engine import RestrictionEngine
+from gateway.server import reports
 from gateway.server.limits import ClientLimits
 from gateway.server.local_clients import LocalClients
 
@@ -71,6 +72,7 @@ class SmtpdService:
         self.open_sink, self.next_queue_id, self.limits = open_sink, next_queue_id, limits
         self.xclient_hosts, self.xforward_hosts, self.trusted_clients = xclient_hosts, xforward_hosts, trusted_clients
         self.local_clients = local_clients
+        engine.observe = lambda session, stage, verdict: log.info(reports.noted_line(session, stage, verdict))
         self.settings, self.log, self.counters, self.clock = settings, log, counters, clock
         self.runtime = runtime
         self.hosts = HostsFile()

@@ -107,8 +107,8 @@ class Database:
         excess = free - max(kept_pages, pages // 4 if kept_pages else 0)
         if excess <= 0:
             return False
-        # Every step of the statement frees one page: it has to be run to its end.
-        self.writer.execute(f"PRAGMA incremental_vacuum({min(excess, SHRINK_PAGES)})").fetchall()
+        # Every step of this statement frees one page and gives no row: execute() would leave it after the first.
+        self.writer.executescript(f"PRAGMA incremental_vacuum({min(excess, SHRINK_PAGES)})")
         return excess > SHRINK_PAGES
 
     def close(self) -> None:

@@ -39,19 +39,25 @@ class DueScan:
         """
         if not 0 <= now - self._full_scan_at < FULL_SCAN_S:
             self._floor, self._full_scan_at = 0.0, now
-        found: list[Record] = []
+        found: list[tuple[float, int]] = []
         floor = self._floor
         cursor = connection.execute(schema.SELECT_DUE, (floor, now))
         try:
-            for row in cursor:
-                if is_skipped(row[0]):
+            for queue_id, due, seq in cursor:
+                if is_skipped(queue_id):
                     if not found:
-                        floor = row[1]
+                        floor = due
                     continue
                 if len(found) >= limit:
                     break
-                found.append(Record(*row))
+                found.append((due, seq))
         finally:
             cursor.close()  # an open cursor would hold its snapshot, and the log could not start anew
-        self._floor = found[0].due if found else floor
-        return found
+        self._floor = found[0][0] if found else floor
+        return _records(connection, [seq for _, seq in found])
+
+
+def _records(connection: sqlite3.Connection, seqs: list[int]) -> list[Record]:
+    """The rows behind index entries; one that went since is left out, for the next scan."""
+    rows = (connection.execute(schema.SELECT_SEQ, (seq,)).fetchone() for seq in seqs)
+    return [Record(*row) for row in rows if row is not None]

@@ -23,8 +23,9 @@ SCHEMA = (
     " held INTEGER NOT NULL, has_file INTEGER NOT NULL, crc INTEGER NOT NULL, envelope BLOB NOT NULL)",
     "CREATE TABLE contents(seq INTEGER PRIMARY KEY, headless INTEGER NOT NULL, head BLOB NOT NULL, body BLOB,"
     " body_size INTEGER NOT NULL, body_offset INTEGER NOT NULL, crc INTEGER NOT NULL)",
-    # Partial: the next due message is the first entry, however many are held.
-    "CREATE INDEX due ON messages(due) WHERE held = 0",
+    # Partial: the next due message is the first entry, however many are held. With the queue ID in it, what is being
+    # delivered already can be skipped without reading its row.
+    "CREATE INDEX due ON messages(due, queue_id) WHERE held = 0",
     "CREATE INDEX held ON messages(queue_id) WHERE held = 1",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {VERSION}",
@@ -39,12 +40,12 @@ FIND_MESSAGE = "SELECT seq, has_file FROM messages WHERE queue_id = ?"
 DELETE_MESSAGE = "DELETE FROM messages WHERE seq = ?"
 DELETE_CONTENT = "DELETE FROM contents WHERE seq = ?"
 
-# Every record is read as queue_id, due, held, envelope, crc: the order of records.Record.
+# Every whole record is read as queue_id, due, held, envelope, crc: the order of records.Record.
 # INDEXED BY is an assertion: without that index the statement fails, instead of scanning a million rows in silence.
 SELECT_DUE = (
-    "SELECT queue_id, due, held, envelope, crc"
-    " FROM messages INDEXED BY due WHERE held = 0 AND due >= ? AND due <= ? ORDER BY due"
+    "SELECT queue_id, due, seq FROM messages INDEXED BY due WHERE held = 0 AND due >= ? AND due <= ? ORDER BY due"
 )
+SELECT_SEQ = "SELECT queue_id, due, held, envelope, crc FROM messages WHERE seq = ?"
 SELECT_NEXT_DUE = "SELECT queue_id, due FROM messages INDEXED BY due WHERE held = 0 AND due > ? ORDER BY due"
 SELECT_ONE = "SELECT queue_id, due, held, envelope, crc FROM messages WHERE queue_id = ?"
 SELECT_PAGE = "SELECT queue_id, due, held, envelope, crc FROM messages WHERE queue_id > ? ORDER BY queue_id LIMIT ?"
