@@ -52,7 +52,7 @@ class Runtime:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="plugin")
         self._in_pool += 1
-        future = asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+        future = asyncio.get_running_loop().run_in_executor(self._pool, _called, function, args)
         future.add_done_callback(self._left_pool)
         return future
 
@@ -180,7 +180,7 @@ class Chain:
         else:
             watchdog.deadline = started + link.deadline_s
             try:
-                result = link.function(*chosen)
+                result = _called(link.function, chosen)
             except asyncio.CancelledError as exc:
                 raise _PluginCancelled("raised CancelledError") from exc
             finally:
@@ -194,7 +194,7 @@ class Chain:
         return result  # type: ignore[no-any-return]  # check_verdict has seen it
 
     async def _await(self, awaitable: Awaitable[Any], deadline_s: float) -> Any:
-        task = asyncio.ensure_future(awaitable)
+        task = asyncio.ensure_future(_awaited(awaitable))
         tasks = self._runtime.watchdog.plugin_tasks
         tasks[task] = perf_counter() + deadline_s
         try:
@@ -230,6 +230,28 @@ class Chain:
                 call_observer(self._runtime, plugin, "verdict", observe, (session, entry))
 
 
+class PluginExited(Exception):
+    """The plugin tried to end the process."""
+
+
+# A library that was written as a program calls sys.exit(); asyncio would let that end the whole worker.
+_EXITS = (SystemExit, KeyboardInterrupt)
+
+
+def _called(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+    try:
+        return function(*arguments)
+    except _EXITS as exc:
+        raise PluginExited(f"raised {type(exc).__name__}") from exc
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    try:
+        return await awaitable
+    except _EXITS as exc:
+        raise PluginExited(f"raised {type(exc).__name__}") from exc
+
+
 class _PluginCancelled(asyncio.CancelledError):
     """The plugin, not its caller, was cancelled."""
 
@@ -240,7 +262,7 @@ def _is_cancelling() -> bool:
 
 
 def _innermost_frame(exc: BaseException) -> str:
-    frames = traceback.extract_tb(exc.__traceback__)
+    frames = traceback.extract_tb((exc.__cause__ or exc).__traceback__)
     return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
 
 
@@ -267,7 +289,7 @@ def call_observer(
     """Tell one observer; whatever it raises is logged and forgotten."""
     runtime.watchdog.deadline = perf_counter() + 5.0
     try:
-        function(*arguments)
+        _called(function, arguments)
     except (Exception, asyncio.CancelledError) as exc:
         runtime.counters.add(f"plugin.{plugin}.{hook}.failed")
         runtime.log.warning(f"plugin {plugin}: {hook}: {type(exc).__name__}: {exc}{_innermost_frame(exc)}; ignored")
