@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.hooks import Address, DeliveryRequest, EditList, Envelope, Message, Session, Verdict, hookimpl
 
-FAULTS = ("raise", "hang", "block", "nonsense", "exit", "cancel", "badcode")
+FAULTS = ("raise", "hang", "block", "nonsense", "exit", "exitlater", "cancel", "badcode")
 
 
 def misbehave(fault: str) -> Any:
@@ -29,11 +29,18 @@ def misbehave(fault: str) -> Any:
             return 42
         case "exit":
             raise SystemExit("as told")
+        case "exitlater":
+            return _exit_later()
         case "cancel":
             raise asyncio.CancelledError("as told")
         case "badcode":
             return Verdict.reject("no such code", code=9999)
     return None
+
+
+async def _exit_later() -> None:
+    await asyncio.sleep(0)
+    raise SystemExit("as told, later")
 
 
 def _at(stage: str, sender: Address | None) -> Any:

@@ -19,8 +19,8 @@ from peers.gateway import GatewayInstance
 from peers.sinks import RecordingSink
 
 PLUGIN = (Path(__file__).parent / "faulty_plugin.py").read_text(encoding="utf-8")
-FAULTS = ("raise", "hang", "block", "nonsense", "exit", "cancel", "badcode")
-_QUICK = ("raise", "nonsense", "exit", "cancel", "badcode")
+FAULTS = ("raise", "hang", "block", "nonsense", "exit", "exitlater", "cancel", "badcode")
+_QUICK = ("raise", "nonsense", "exit", "exitlater", "cancel", "badcode")
 SENDER_STAGES = ("mail", "rcpt", "predata", "data", "queue")
 # A call that blocks costs a second and a half each: not at every stage.
 CASES = [(fault, stage) for stage in SENDER_STAGES for fault in _QUICK]
@@ -43,7 +43,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
-    settings = FAST_RETRY | {"plugin_timeout": "1s", "plugin_breaker_failures": "0", "smtpd_workers": "1"}
+    settings = FAST_RETRY | {"plugin_timeout": "1s", "plugin_breaker_failures": "1000000", "smtpd_workers": "1"}
     with RecordingSink() as sink:
         settings["relayhost"] = f"[127.0.0.1]:{sink.port}"
         with GatewayInstance(settings, plugins={"faulty": PLUGIN}) as gateway:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from faults.spool_mail import NOW, Lines, content, is_intact, message
+
 from gateway.model.content import BodyFile, Content
 from gateway.model.envelope import Envelope
 from gateway.spool.body import BodyWriter
@@ -27,7 +28,7 @@ WRITERS = 8
 
 async def _put_large(store: Store, directory: str, number: int, ids: QueueIds) -> Envelope:
     """A message with a body file."""
-    envelope, small = message(number, ids)
+    envelope, _ = message(number, ids)
     body = content(number, 300_000).body
     assert isinstance(body, bytes)
     writer = BodyWriter(directory, envelope.queue_id)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from faults.spool_mail import NOW, Lines, is_intact, message
+
 from gateway.model.errors import SpoolError
 from gateway.spool.interface import Spool
 from gateway.spool.queue_id import QueueIds
@@ -49,19 +50,22 @@ def _flip(path: Path, chance: random.Random, bits: int) -> list[int]:
 async def _read_all(store: Spool) -> set[str]:
     """Queue IDs of what is served whole; reads as the scheduler does, and waits out a repair."""
     for _ in range(200):
-        served = set()
         try:
-            due = {envelope.queue_id for envelope in store.due(NOW * 2, 10_000)}
-            entries = store.entries(limit=10_000)
-            for envelope in entries:
-                assert is_intact(store.content(envelope.queue_id)), "damaged content was served"
-                assert envelope.is_held or envelope.queue_id in due, "a message is listed and never delivered"
-                served.add(envelope.queue_id)
-            return served
+            return _read_once(store)
         except SpoolError:
             # Damaged ones are moved aside, a damaged database is salvaged: ask again when that went on.
             await store.update(message(0, QueueIds(0, 2))[0])
     raise AssertionError("the spool does not settle")
+
+
+def _read_once(store: Spool) -> set[str]:
+    served = set()
+    due = {envelope.queue_id for envelope in store.due(NOW * 2, 10_000)}
+    for envelope in store.entries(limit=10_000):
+        assert is_intact(store.content(envelope.queue_id)), "damaged content was served"
+        assert envelope.is_held or envelope.queue_id in due, "a message is listed and never delivered"
+        served.add(envelope.queue_id)
+    return served
 
 
 def _check(directory: Path, expected: set[str]) -> set[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from faults.spool_mail import Lines, is_intact, message
+
 from gateway.model.content import Content
 from gateway.model.envelope import Envelope
 from gateway.model.errors import SpoolError, SpoolFull
