@@ -43,7 +43,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
-    settings = FAST_RETRY | {"plugin_timeout": "1s", "plugin_breaker_failures": "1000000", "smtpd_workers": "1"}
+    settings = FAST_RETRY | {"plugin_timeout": "1s", "plugin_breaker_failures": "0", "smtpd_workers": "1"}
     with RecordingSink() as sink:
         settings["relayhost"] = f"[127.0.0.1]:{sink.port}"
         with GatewayInstance(settings, plugins={"faulty": PLUGIN}) as gateway:

@@ -15,7 +15,12 @@ _OURS = (
         "tempfail accept reject hold shutdown skip",
         "What a plugin that raised, hung or answered nonsense stands for.",
     ),
-    integer("plugin_breaker_failures", "5", "Failures in a row after which a plugin is left alone for a while.", low=1),
+    integer(
+        "plugin_breaker_failures",
+        "5",
+        "Failures in a row after which a plugin is left alone for a while; 0: never.",
+        low=0,
+    ),
     seconds("plugin_breaker_reset", "60s", "How long a plugin is left alone after too many failures."),
     integer("plugin_threads", "8", "Threads for plugins that block, in each process.", low=1, high=256),
     integer("smtpd_workers", "0", "SMTP server processes; 0 starts one for each CPU, at most four.", high=256),
