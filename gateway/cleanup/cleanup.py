@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 
 from gateway.cleanup.collector import BodySink
 from gateway.cleanup.draft import Draft
-from gateway.cleanup.edits import header_line, prepend
+from gateway.cleanup.edits import drop_headers, header_line, prepend
 from gateway.cleanup.head import HeadFacts, examine, truncate_headers
 from gateway.cleanup.received import HeaderDate, received_header, received_local
 from gateway.config import Config
@@ -65,6 +65,7 @@ class Cleanup:
         self._header_limit = config.integer("header_size_limit")
         self._hop_limit = config.integer("hopcount_limit")
         self._memory_limit = config.integer("content_memory_limit")
+        self._drop = frozenset(word.lower().encode() for word in config.words("message_drop_headers"))
         self._add_missing = config.boolean("always_add_missing_headers")
         self._directory = config.text("queue_directory")
         self._date = HeaderDate()
@@ -195,6 +196,8 @@ class Cleanup:
         head = content.head
         if len(head) > self._header_limit:
             head = truncate_headers(head, self._header_limit)
+        if not self._drop.isdisjoint(facts.names):
+            head = drop_headers(head, self._drop)
         date = self._date.text(envelope.arrival)
         names = {"hostname": self._hostname, "mail_name": self._mail_name}
         if uid >= 0:

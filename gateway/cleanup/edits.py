@@ -59,6 +59,12 @@ def edit_content(content: Content, edits: Iterable[Edit]) -> Content:
     return Content(head, body, is_headless)
 
 
+def drop_headers(head: bytes, names: frozenset[bytes]) -> bytes:
+    """The header block without all headers of these lower-case names (message_drop_headers)."""
+    headers = split_headers(head)
+    return b"".join(header for header in headers if header.partition(b":")[0].rstrip().lower() not in names)
+
+
 def prepend(content: Content, *lines: bytes) -> Content:
     """Put whole header lines (each with CRLF) before the header block."""
     return Content(b"".join(lines) + content.head, content.body, content.is_headless)

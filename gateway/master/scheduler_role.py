@@ -68,8 +68,7 @@ def make_transports(
     for row in config.services:
         if row.type not in ("unix", "fifo", "unix-dgram"):
             continue
-        transport = _make_transport(row, config.overridden(row.overrides) if row.overrides else config,
-                                    registered, resolver, log)  # fmt: skip
+        transport = _make_transport(row, config.for_service(row), registered, resolver, log)
         if transport is not None:
             transports[row.name] = transport
     return transports

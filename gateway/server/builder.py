@@ -65,7 +65,7 @@ class ServiceBuilder:
         Raises:
             ConfigError: restriction lists, tables or networks are wrong.
         """
-        config = self._config.overridden(row.overrides) if row.overrides else self._config
+        config = self._config.for_service(row)
         tables = Tables(config, types=self._types)
         tables.on_warning = self._mail_log.logger("smtpd").warning
 

@@ -50,17 +50,26 @@ class SessionRegistry:
             self._empty.set()
 
     async def finish(self, grace_s: float) -> None:
-        """Let running transactions end: idle clients get 421 at once, the others after their transaction."""
+        """Let sessions end: all of them go on until the last seconds; then idle clients get 421, transactions end.
+
+        Args:
+            grace_s: seconds in all: minutes at a reload, a few at a stop.
+        """
+        await self._until_empty(grace_s - _CLOSING_GRACE_S)
         self.is_stopping = True
         for protocol in tuple(self.open):
             protocol.stop_when_idle()
-        if self.open:
+        await self._until_empty(min(grace_s, _CLOSING_GRACE_S) - 0.5)
+        for protocol in tuple(self.open):
+            protocol.abort()
+
+    async def _until_empty(self, deadline_s: float) -> None:
+        if self.open and deadline_s > 0:
             self._empty = asyncio.Event()
             try:
-                await asyncio.wait_for(self._empty.wait(), grace_s)
+                await asyncio.wait_for(self._empty.wait(), deadline_s)
             except TimeoutError:
-                for protocol in tuple(self.open):
-                    protocol.abort()
+                return
 
 
 class SmtpdProtocol(asyncio.Protocol):

@@ -244,6 +244,18 @@ def test_xforward_is_kept_with_the_message(postgate: Start) -> None:
     assert "orig_queue_id=ABC123, orig_client=o.example[203.0.113.9]" in gateway.log
 
 
+def test_headers_that_must_not_travel_are_dropped(postgate: Start) -> None:
+    gateway = postgate()
+    send(gateway, message=b"Bcc: secret@d.example,\r\n more@d.example\r\nReturn-Path: <x@y>\r\n" + MESSAGE)
+    head = gateway.queued[0].content.head
+    assert (
+        b"secret" not in head
+        and b"more@" not in head
+        and b"Return-Path" not in head
+        and b"\r\nSubject: test\r\n" in head
+    )
+
+
 def test_hop_limit(postgate: Start) -> None:
     gateway = postgate({"hopcount_limit": "5"})
     with pytest.raises(smtplib.SMTPDataError) as refused:
