@@ -102,6 +102,13 @@ class RestrictionEngine:
         self._classes, self._warn = classes, tables.warn_once
         self.observe: Observe | None = None
 
+    def is_silent(self, stage: str) -> bool:
+        """True when the list of ``stage`` (connect, helo, mail, predata, data) never says anything: do not ask it."""
+        if stage in ("connect", "helo", "mail"):
+            return self._is_delayed
+        parameter = {"predata": "smtpd_data_restrictions", "data": "smtpd_end_of_data_restrictions"}.get(stage)
+        return parameter is not None and not self._lists[parameter]
+
     # --- stages ------------------------------------------------------------------------------------------------------
 
     async def at_connect(self, session: Session) -> Verdict | None:

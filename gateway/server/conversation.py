@@ -7,7 +7,7 @@ from the answer. Nothing here touches the wire. After every end of a transaction
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from gateway.cleanup import Collector, Draft
@@ -75,7 +75,7 @@ class Conversation:
         return await self._judge_connection()
 
     async def _judge_connection(self) -> Reply:
-        verdict = await self._restrict(self.service.engine.at_connect)
+        verdict = await self._restrict("connect")
         if verdict is None:
             verdict = await self._ask_plugins("connect", (self.session,))
         if verdict is not None and verdict.is_refusal:
@@ -143,7 +143,7 @@ class Conversation:
         previous = session.helo
         session.helo, session.is_esmtp = event.name, event.is_esmtp
         session.protocol = "ESMTP" if event.is_esmtp else "SMTP"
-        verdict = await self._restrict(self.service.engine.at_helo)
+        verdict = await self._restrict("helo")
         if verdict is None:
             verdict = await self._ask_plugins("helo", (session, event.name))
         if verdict is not None and verdict.is_refusal:
@@ -160,7 +160,7 @@ class Conversation:
         if not service.has_room(event.size):
             return self._logged("MAIL", SPOOL_FULL)
         session.sender, session.mail_params, session.size_bytes = event.address, event.params, event.size
-        verdict = await self._restrict(service.engine.at_mail)
+        verdict = await self._restrict("mail")
         if verdict is None:
             verdict = await self._ask_plugins("mail", (session, event.address, event.params))
         if verdict is not None and verdict.is_refusal:
@@ -177,7 +177,7 @@ class Conversation:
             return self._logged("RCPT", reply)
         session.recipient, session.rcpt_params = event.address, event.params
         try:
-            verdict = await self._restrict(service.engine.at_rcpt)
+            verdict = await self._restrict("rcpt")
             if verdict is None:
                 verdict = await self._ask_plugins("rcpt", (session, event.address, event.params), str(event.address))
             if verdict is not None and verdict.is_refusal:
@@ -194,7 +194,7 @@ class Conversation:
     async def _data(self, event: ev.DataBegin) -> Reply:
         verb = "BDAT" if event.is_bdat else "DATA"
         service, session = self.service, self.session
-        verdict = await self._restrict(service.engine.at_data)
+        verdict = await self._restrict("predata")
         if verdict is None:
             verdict = await self._ask_plugins("predata", (session,))
         if verdict is not None and verdict.is_refusal:
@@ -221,7 +221,7 @@ class Conversation:
         if collector is None:
             error = self._content_error
             return self._logged("END-OF-MESSAGE", SPOOL_FULL if isinstance(error, SpoolFull) else SPOOL_ERROR)
-        verdict = await self._restrict(service.engine.at_end_of_data)
+        verdict = await self._restrict("data")
         if verdict is not None and verdict.is_refusal:
             return self._refuse("END-OF-MESSAGE", verdict)
         try:
@@ -299,7 +299,7 @@ class Conversation:
         session = self.session
         session.recipient = event.address
         try:
-            verdict = await self._restrict(self.service.engine.at_rcpt)
+            verdict = await self._restrict("rcpt")
         finally:
             session.recipient = None
         if verdict is not None and verdict.is_refusal:
@@ -345,8 +345,11 @@ class Conversation:
 
     # --- what every answer needs -------------------------------------------------------------------------------------
 
-    async def _restrict(self, judge: Callable[[Session], Awaitable[Verdict | None]]) -> Verdict | None:
-        """Evaluate one restriction list, and show its ledger entries to the ``verdict`` observers."""
+    async def _restrict(self, stage: str) -> Verdict | None:
+        """Evaluate the restriction list of a stage, and show its ledger entries to the ``verdict`` observers."""
+        judge = self.service.judges[stage]
+        if judge is None:
+            return None
         session, observers = self.session, self.service.observers["verdict"]
         if not observers:
             return await judge(session)

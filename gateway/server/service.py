@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import time
 
 from msgspec.structs import replace
@@ -14,7 +14,8 @@ from gateway.config import Config
 from gateway.hooks.chain import Chain, Runtime
 from gateway.hooks.manager import PluginManager
 from gateway.maps.match_list import NetworkList
-from gateway.model.session import Client
+from gateway.model.session import Client, Session
+from gateway.model.verdict import Verdict
 from gateway.net.hosts_file import HostsFile
 from gateway.net.resolver import Resolver
 from gateway.observe import Counters, Logger
@@ -24,6 +25,7 @@ from gateway.server import reports
 from gateway.server.limits import ClientLimits
 from gateway.server.local_clients import LocalClients
 
+Judge = Callable[[Session], Awaitable[Verdict | None]]
 OBSERVERS = ("unknown", "reset", "disconnect", "verdict")
 SESSION_STAGES = ("connect", "helo", "mail", "rcpt", "predata", "data")
 
@@ -81,6 +83,13 @@ class SmtpdService:
         )
         self.resolver = resolver if config.boolean("smtpd_peername_lookup") else None
         self.chains: dict[str, Chain] = {stage: plugins.chain(stage, config, runtime) for stage in SESSION_STAGES}
+        engine_stages = {
+            "connect": engine.at_connect, "helo": engine.at_helo, "mail": engine.at_mail, "rcpt": engine.at_rcpt,
+            "predata": engine.at_data, "data": engine.at_end_of_data,
+        }  # fmt: skip
+        self.judges: dict[str, Judge | None] = {
+            stage: None if engine.is_silent(stage) else judge for stage, judge in engine_stages.items()
+        }
         self.observers = {hook: plugins.observers(hook) for hook in OBSERVERS}
         self.banner = config.text("smtpd_banner")
         self.hostname = config.text("myhostname")
