@@ -67,10 +67,10 @@ def build(queue_directory: Path, count: int) -> float:
     return time.perf_counter() - start
 
 
-def next_due_seconds(queue_directory: Path) -> float:
-    """Median time to ask an open store for the next message due."""
+def next_due_seconds(queue_directory: Path) -> tuple[float, float]:
+    """Time to ask a store that was just opened for the next message due: the first time, and the median after it."""
 
-    async def run() -> float:
+    async def run() -> tuple[float, float]:
         store = Store.open(str(queue_directory), commit_limit=512)
         times = []
         for _ in range(200):
@@ -79,16 +79,16 @@ def next_due_seconds(queue_directory: Path) -> float:
             times.append(time.perf_counter() - start)
             assert found
         store.close()
-        return statistics.median(times)
+        return times[0], statistics.median(times[1:])
 
     return asyncio.run(run())
 
 
-def _give_to_mail_owner(directory: Path) -> None:
+def _give_away(directory: Path, owner: str) -> None:
     if os.geteuid() == 0:
         for folder, _, files in os.walk(directory):
             for name in ("", *files):
-                shutil.chown(Path(folder, name), "postfix")
+                shutil.chown(Path(folder, name), owner)
 
 
 def run(rig: Rig) -> Iterator[Figure]:
@@ -97,6 +97,7 @@ def run(rig: Rig) -> Iterator[Figure]:
     figures = (
         Figure("million", f"start, {count:,} deferred", "s", value_target=15.0, is_cost=True),
         Figure("million", "memory after the start", "MB", value_target=700.0, is_cost=True),
+        Figure("million", "find the next due, cold", "ms", is_cost=True),
         Figure("million", "find the next due", "ms", is_cost=True),
         Figure("million", "relay beside the backlog", "msg/s"),
     )
@@ -107,22 +108,25 @@ def run(rig: Rig) -> Iterator[Figure]:
     yield from figures
 
 
-def _measure(rig: Rig, count: int) -> tuple[float, float, float, float]:
-    """Seconds to start, megabytes, milliseconds to find the next due, messages a second beside the backlog."""
+def _measure(rig: Rig, count: int) -> tuple[float, ...]:
+    """Seconds to start, megabytes, milliseconds to find the next due (cold, warm), messages a second beside it."""
 
     def prepare(instance: MailInstance) -> None:
         seconds = build(instance.queue_directory, count)
-        due_ms = next_due_seconds(instance.queue_directory) * 1000
-        rig.say(f"million  built {count:,} messages in {seconds:.0f} s; next due found in {due_ms:.3f} ms")
-        _give_to_mail_owner(instance.queue_directory)
-        marks.extend((due_ms, time.perf_counter()))
+        cold_s, warm_s = next_due_seconds(instance.queue_directory)
+        rig.say(
+            f"million  built {count:,} messages in {seconds:.0f} s; "
+            f"next due found in {cold_s * 1000:.3f} ms, then {warm_s * 1000:.3f} ms"
+        )
+        _give_away(instance.queue_directory, instance.settings["mail_owner"])
+        marks.extend((cold_s * 1000, warm_s * 1000, time.perf_counter()))
 
     marks: list[float] = []
     with SmtpSink() as sink:
         settings = {"relayhost": f"[127.0.0.1]:{sink.port}"}
         with rig.running(GATEWAY, settings, prepare=prepare) as instance:
             sink.wait_for(1, 120)
-            due_ms, began = marks
+            cold_ms, warm_ms, began = marks
             start_s, megabytes = time.perf_counter() - began, memory_bytes(instance) / 1e6
             messages = rig.count(5000, least=200)
             clock = time.perf_counter()
@@ -130,4 +134,4 @@ def _measure(rig: Rig, count: int) -> tuple[float, float, float, float]:
             sink.wait_for(1 + messages, 120)
             rate = messages / (time.perf_counter() - clock)
     rig.say(f"million  started in {start_s:.1f} s, {megabytes:.0f} MB, relays {rate:.0f} msg/s beside it")
-    return start_s, megabytes, due_ms, rate
+    return start_s, megabytes, cold_ms, warm_ms, rate

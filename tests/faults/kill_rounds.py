@@ -100,9 +100,11 @@ class KillRounds:
         thread = threading.Thread(target=lambda: asyncio.run(self._load.run()), name="load")
         thread.start()
         try:
-            for _ in range(rounds):
+            for number in range(1, rounds + 1):
                 self._round()
-                self.tally.rounds += 1
+                self.tally.rounds = number
+                if number % 20 == 0:
+                    print(f"round {number}: {len(self._load.report.acknowledged)} acknowledged", flush=True)
         finally:
             self._load.stop()
             thread.join(60)
