@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -152,8 +151,3 @@ class GatewayInstance(MailInstance):
 
     def queue_size(self) -> int:
         return len(self.queue())
-
-    def give_to_owner(self, path: Path) -> None:
-        """As root, hand a file or directory of a test to the mail owner."""
-        if os.geteuid() == 0:
-            shutil.chown(path, self.settings.get("mail_owner", "postfix"))
