@@ -83,7 +83,6 @@ class Session:
         self.server_address, self.server_port, self.service = server_address, server_port, service
         self.helo, self.is_esmtp, self.protocol = "", False, "SMTP"
         self.sasl_username, self.tls_protocol = "", ""
-        self.forward: ClientInfo | None = None
         self.had_pipelining_violation = False
         self.skipped_plugins: frozenset[str] = frozenset()
         self.notes: dict[str, Any] = {}
@@ -93,6 +92,7 @@ class Session:
 
     def reset(self) -> None:
         """Forget the transaction, wholly: after RSET, after every end of data, after a new HELO (RFC 5321 §4.1.1.5)."""
+        self.forward: ClientInfo | None = None  # XFORWARD_README: for one transaction
         self.sender: Address | None = None
         self.mail_params: dict[str, str] = {}
         self.recipients: list[Recipient] = []

@@ -7,20 +7,19 @@ from the answer. Nothing here touches the wire. After every end of a transaction
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from gateway.cleanup import Collector, Draft
-from gateway.hooks import Message
 from gateway.hooks.chain import call_observer
-from gateway.model.envelope import ClientInfo, Envelope, Recipient
-from gateway.model.errors import SpoolError, SpoolFull, SpoolUnavailable
+from gateway.model.envelope import ClientInfo, Recipient
+from gateway.model.errors import SpoolError, SpoolFull
 from gateway.model.reply import Reply
 from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
 from gateway.proto import smtp_events as ev
 from gateway.server import reports
 from gateway.server.client_name import identify, told_client
+from gateway.server.intake import Intake
 from gateway.server.service import SmtpdService
 
 OK = Reply(250, "Ok", "2.0.0")
@@ -40,21 +39,12 @@ class Conversation:
         session: what policy sees.
     """
 
-    __slots__ = (
-        "_answers",
-        "_collector",
-        "_content_error",
-        "_mail",
-        "is_counted",
-        "service",
-        "session",
-    )
+    __slots__ = ("_intake", "_mail", "is_counted", "service", "session")
 
     def __init__(self, service: SmtpdService, session: Session) -> None:
         self.service, self.session = service, session
         self.is_counted = False
-        self._collector: Collector | None = None
-        self._content_error: SpoolError | None = None
+        self._intake: Intake | None = None
         self._mail: ev.Mail | None = None
 
     # --- connection --------------------------------------------------------------------------------------------------
@@ -97,16 +87,9 @@ class Conversation:
     # --- content -----------------------------------------------------------------------------------------------------
 
     def take_content(self, data: bytes) -> None:
-        """Collect octets of the message; a failure is remembered until the end of data."""
-        collector = self._collector
-        if collector is None:
-            return
-        try:
-            collector.feed(data)
-        except SpoolError as exc:
-            self._content_error = exc
-            collector.abort()
-            self._collector = None
+        """Octets of the message."""
+        if self._intake is not None:
+            self._intake.feed(data)
 
     # --- notices -----------------------------------------------------------------------------------------------------
 
@@ -139,17 +122,18 @@ class Conversation:
     async def _hello(self, event: ev.Hello) -> Reply:
         verb = "EHLO" if event.is_esmtp else "HELO"
         session = self.session
-        self._end_transaction()
-        previous = session.helo
+        previous = session.helo, session.is_esmtp, session.protocol
         session.helo, session.is_esmtp = event.name, event.is_esmtp
         session.protocol = "ESMTP" if event.is_esmtp else "SMTP"
         verdict = await self._restrict("helo")
         if verdict is None:
             verdict = await self._ask_plugins("helo", (session, event.name))
         if verdict is not None and verdict.is_refusal:
+            # A refused HELO changes nothing (RFC 5321 §4.1.1.1), not even a transaction that is under way.
             reply = self._refuse(verb, verdict)
-            session.helo = previous
+            session.helo, session.is_esmtp, session.protocol = previous
             return reply
+        self._end_transaction()
         return Reply(250, self.service.hostname)
 
     async def _mail_from(self, event: ev.Mail) -> Reply:
@@ -193,7 +177,7 @@ class Conversation:
 
     async def _data(self, event: ev.DataBegin) -> Reply:
         verb = "BDAT" if event.is_bdat else "DATA"
-        service, session = self.service, self.session
+        session = self.session
         verdict = await self._restrict("predata")
         if verdict is None:
             verdict = await self._ask_plugins("predata", (session,))
@@ -202,9 +186,8 @@ class Conversation:
             if event.is_bdat:
                 self._end_transaction()
             return reply
-        queue_id = session.queue_id
-        self._content_error = None
-        self._collector = Collector(service.memory_limit, lambda: service.open_sink(queue_id))
+        assert self._mail is not None
+        self._intake = Intake(self.service, session, self._mail, self._note)
         return DATA_OK
 
     async def _end_of_data(self, event: ev.BodyEnd) -> Reply:
@@ -216,83 +199,19 @@ class Conversation:
         return reply
 
     async def _queue(self, event: ev.BodyEnd) -> Reply:
-        service, session, collector = self.service, self.session, self._collector
+        session, intake = self.session, self._intake
+        assert intake is not None
         session.size_bytes = event.size_bytes
-        if collector is None:
-            error = self._content_error
-            return self._logged("END-OF-MESSAGE", SPOOL_FULL if isinstance(error, SpoolFull) else SPOOL_ERROR)
-        verdict = await self._restrict("data")
-        if verdict is not None and verdict.is_refusal:
-            return self._refuse("END-OF-MESSAGE", verdict)
         try:
-            content = collector.finish_in_memory()
-            if content is None:
-                content = await collector.finish()
-            draft = Draft(self._envelope(event), content)
-            verdict = await self._judge_message(draft)
-            if verdict is None or not (verdict.is_refusal or verdict.action is Action.DISCARD):
-                # From here on the spool may own the body file, even when its answer is lost with the connection.
-                self._collector = None
-                verdict = await self._finish(draft)
-                if verdict is not None:
-                    collector.abort()
+            verdict = await self._restrict("data")
+            if verdict is None:
+                verdict = await intake.finish(event)
         except SpoolError as exc:
-            service.log.warning(f"{session.queue_id}: {exc}")
-            if not isinstance(exc, SpoolUnavailable):
-                collector.abort()
+            self.service.log.warning(f"{session.queue_id}: {exc}")
             return self._logged("END-OF-MESSAGE", SPOOL_FULL if isinstance(exc, SpoolFull) else SPOOL_ERROR)
         if verdict is not None and verdict.is_refusal:
             return self._refuse("END-OF-MESSAGE", verdict)
         return Reply(250, f"Ok: queued as {session.queue_id}", "2.0.0")
-
-    async def _judge_message(self, draft: Draft) -> Verdict | None:
-        chain = self.service.chains["data"]
-        if not chain:
-            return None
-        session = self.session
-        message = Message(draft.content, self.service.cleanup.open_body)
-
-        def take(edits: Sequence[Any]) -> None:
-            draft.apply(edits)
-            message.show(draft.content)
-
-        def note(verdict: Verdict) -> None:
-            self._note("data", verdict)
-
-        verdict = await chain.run((session, message), session=session, ledger=session.ledger, note=note, take=take)
-        if verdict is not None and verdict.action is Action.DISCARD:
-            self._note("data", verdict)
-        return verdict
-
-    async def _finish(self, draft: Draft) -> Verdict | None:
-        service, session = self.service, self.session
-        actions = [*session.connection_actions, *session.actions]
-        return await service.cleanup.queue(
-            draft,
-            actions=actions,
-            session=session,
-            protocol=session.protocol,
-            is_local=await service.local_clients.matches(session),
-        )
-
-    def _envelope(self, event: ev.BodyEnd) -> Envelope:
-        session, mail = self.session, self._mail
-        assert mail is not None and session.sender is not None
-        client = session.client
-        info = session.forward or ClientInfo(client.name, client.address, client.port, session.helo, session.protocol)
-        return Envelope(
-            queue_id=session.queue_id,
-            sender=session.sender,
-            recipients=session.recipients,
-            arrival=self.service.clock(),
-            size_bytes=event.size_bytes,
-            client=info,
-            encoding=mail.encoding or ("8BITMIME" if event.is_8bit else ""),
-            is_smtputf8=mail.is_smtputf8,
-            ret=mail.ret,
-            envid=mail.envid,
-            has_long_lines=event.has_long_lines,
-        )
 
     async def _verify(self, event: ev.Verify) -> Reply:
         """VRFY goes the way of RCPT, without joining an envelope (RFC 5321 §3.5.3: 252 when unsure)."""
@@ -407,11 +326,11 @@ class Conversation:
                 self._observe("reset")
             session.reset()
             del session.ledger[:]
-        if self._collector is not None:
-            self._collector.abort()
-            self._collector = None
+        session.forward = None
+        if self._intake is not None:
+            self._intake.abort()
+            self._intake = None
         self._mail = None
-        self._content_error = None
 
 
 _ANSWERS: dict[type[Any], Callable[[Conversation, Any], Coroutine[Any, Any, Reply]]] = {

@@ -44,6 +44,7 @@ def session_settings(config: Config) -> SmtpdSettings:
         forbid_bare_newline_reject_code=config.integer("smtpd_forbid_bare_newline_reject_code"),
         forbid_unauth_pipelining=config.boolean("smtpd_forbid_unauth_pipelining"),
         strict_rfc821_envelopes=config.boolean("strict_rfc821_envelopes"),
+        allow_min_user=config.boolean("allow_min_user"),
         smtputf8_enable=config.boolean("smtputf8_enable"),
         strict_smtputf8=config.boolean("strict_smtputf8"),
     )

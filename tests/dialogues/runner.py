@@ -24,9 +24,12 @@ from __future__ import annotations
 import ast
 import re
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+from peers.ports import LOOPBACK, free_port
 
 from gateway.model.reply import Reply
 from gateway.proto import smtp_events as events
@@ -329,3 +332,15 @@ def run_against_session(path: Path | Script, size: int = 65536) -> SessionWire:
     wire = SessionWire(session_settings(script), size)
     speak(script, wire)
     return wire
+
+
+def listeners(scripts: Iterable[Script]) -> tuple[dict[str, int], list[str]]:
+    """A port, and a master.cf row, for each script with settings of its own."""
+    ports = {script.name: free_port() for script in scripts if script.settings}
+    rows = [
+        f"{LOOPBACK}:{ports[script.name]} inet n - n - - smtpd "
+        + " ".join(f"-o {{ {name} = {value} }}" for name, value in script.settings.items())
+        for script in scripts
+        if script.settings
+    ]
+    return ports, rows

@@ -7,8 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dialogues.runner import SCRIPTS, SETTINGS, Failed, Script, read_script, run_against_session, run_script
-from peers.ports import LOOPBACK, free_port, wait_for_banner
+from dialogues.runner import (
+    SCRIPTS,
+    SETTINGS,
+    Failed,
+    Script,
+    listeners,
+    read_script,
+    run_against_session,
+    run_script,
+)
+from peers.ports import LOOPBACK, wait_for_banner
 from peers.postfix import PostfixInstance
 
 DIFFERENCES = Path(__file__).parents[2] / "docs" / "postfix-differences.md"
@@ -39,13 +48,7 @@ def test_session_in_small_pieces(script: Script) -> None:
 @pytest.fixture(scope="module")
 def postfix_ports() -> Iterator[dict[str, int]]:
     """One Postfix, with a port for each script's settings."""
-    ports = {script.name: free_port() for script in _SCRIPTS if script.settings}
-    services = [
-        f"{LOOPBACK}:{ports[script.name]} inet n - n - - smtpd "
-        + " ".join(f"-o {{ {name} = {value} }}" for name, value in script.settings.items())
-        for script in _SCRIPTS
-        if script.settings
-    ]
+    ports, services = listeners(_SCRIPTS)
     with PostfixInstance(SETTINGS, services=services) as postfix:
         for port in ports.values():
             wait_for_banner(port)

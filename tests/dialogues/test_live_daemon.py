@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from dialogues.runner import SCRIPTS, SETTINGS, Script, read_script, run_script
+from dialogues.runner import SCRIPTS, SETTINGS, Script, listeners, read_script, run_script
 from peers.gateway import GatewayInstance
-from peers.ports import LOOPBACK, free_port, wait_for_banner
+from peers.ports import LOOPBACK, wait_for_banner
 
 _SCRIPTS = [read_script(path) for path in SCRIPTS]
 
@@ -15,13 +15,7 @@ _SCRIPTS = [read_script(path) for path in SCRIPTS]
 @pytest.fixture(scope="module")
 def gateway_ports() -> Iterator[dict[str, int]]:
     """One gateway, with a listener for each script's settings."""
-    ports = {script.name: free_port() for script in _SCRIPTS if script.settings}
-    services = [
-        f"{LOOPBACK}:{ports[script.name]} inet n - n - - smtpd "
-        + " ".join(f"-o {{ {name} = {value} }}" for name, value in script.settings.items())
-        for script in _SCRIPTS
-        if script.settings
-    ]
+    ports, services = listeners(_SCRIPTS)
     with GatewayInstance(SETTINGS, services=services) as gateway:
         for port in ports.values():
             wait_for_banner(port)
@@ -31,4 +25,5 @@ def gateway_ports() -> Iterator[dict[str, int]]:
 
 @pytest.mark.parametrize("script", _SCRIPTS, ids=[script.name for script in _SCRIPTS])
 def test_gateway(script: Script, gateway_ports: dict[str, int]) -> None:
+    """The script's own expectations are the assertions: ``run_script`` raises Failed at the first that is not met."""
     run_script(script, LOOPBACK, gateway_ports[script.name])

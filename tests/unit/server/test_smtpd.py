@@ -239,9 +239,34 @@ def test_xforward_is_kept_with_the_message(postgate: Start) -> None:
             client.ask(line)
         client.send(MESSAGE + b".\r\n")
         assert client.read().startswith("250 2.0.0 Ok: queued as")
+        for line in ("MAIL FROM:<a@s.example>", "RCPT TO:<r@d.example>", "DATA"):
+            client.ask(line)
+        client.send(MESSAGE + b".\r\n")
+        assert client.read().startswith("250 2.0.0 Ok: queued as")
+    assert gateway.queued[1].envelope.client.name == "localhost", "for one transaction only"
     forward = gateway.queued[0].envelope.client
     assert (forward.name, forward.address, forward.ident) == ("o.example", "203.0.113.9", "ABC123")
     assert "orig_queue_id=ABC123, orig_client=o.example[203.0.113.9]" in gateway.log
+
+
+class RefusesSecondHelo:
+    """Refuses a HELO in the middle of a transaction."""
+
+    @hookimpl
+    def helo(self, session: Session) -> Verdict | None:
+        return Verdict.reject("not now", code=550) if session.recipients else None
+
+
+def test_a_refused_helo_leaves_the_transaction_whole(postgate: Start) -> None:
+    gateway = postgate(plugins={"refuses": RefusesSecondHelo()})
+    with wire(gateway) as client:
+        for line in ("EHLO c.example", "MAIL FROM:<a@s.example>", "RCPT TO:<r@d.example>"):
+            assert client.ask(line).startswith("250")
+        assert client.ask("HELO other.example").startswith("550 ")
+        assert client.ask("DATA").startswith("354 ")
+        client.send(MESSAGE + b".\r\n")
+        assert client.read().startswith("250 2.0.0 Ok: queued as")
+    assert gateway.queued[0].envelope.client.helo == "c.example"
 
 
 def test_headers_that_must_not_travel_are_dropped(postgate: Start) -> None:
