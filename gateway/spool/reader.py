@@ -45,16 +45,16 @@ class StoreReader:
 
     @staticmethod
     def _connect(queue_directory: str, path: str) -> sqlite3.Connection:
+        # A reader of a write-ahead log makes log and index files when they are missing, in its own name: after a look
+        # by root the owner could not open them. Without owner and without log the file alone is the whole database.
+        is_owned = owner_of(os.path.join(queue_directory, STORE, "owner.pid")) is not None
+        has_log = os.path.exists(path + "-wal") and os.path.getsize(path + "-wal") > 0
+        connection = schema.connect_reader(path, is_immutable=not is_owned and not has_log)
         try:
-            connection = schema.connect_reader(path)
             connection.execute(schema.LAST_SEQ).fetchone()
-        except sqlite3.OperationalError:
-            # A reader of a write-ahead log needs its index file, and may lack the right to make one. Without owner and
-            # without log the file alone is the whole database.
-            is_owned = owner_of(os.path.join(queue_directory, STORE, "owner.pid")) is not None
-            if is_owned or os.path.exists(path + "-wal"):
-                raise
-            connection = schema.connect_reader(path, is_immutable=True)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _rows(self, statement: str, arguments: tuple[Any, ...] = ()) -> list[Any]:

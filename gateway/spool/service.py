@@ -28,6 +28,7 @@ SOCKET_PATH = "private/spool"
 SOCKET_PATH = "private/spool"  # under queue_directory; private: only for processes of our own
 MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024
 CLOSE_S = 10.0
+LINGER_S = 1.0  # for a worker to read its last answers
 
 
 class _Handover(NamedTuple):
@@ -99,8 +100,15 @@ class SpoolService:
         if self._in_flight:
             self._drained = asyncio.get_running_loop().create_future()
             await asyncio.wait((self._drained,), timeout=CLOSE_S)
-        for connection in list(self._connections):
+        connections = list(self._connections)
+        for connection in connections:
             connection.close()
+        if connections:
+            _, slow = await asyncio.wait([connection.closed for connection in connections], timeout=LINGER_S)
+            if slow:
+                for connection in connections:
+                    connection.abort()
+                await asyncio.wait(slow, timeout=LINGER_S)
 
     # -- for connections ----------------------------------------------------------------------------------------------
 
@@ -166,6 +174,7 @@ class _Connection(asyncio.Protocol):
         self._answers: list[bytearray] = []
         self._is_writable = True
         self._loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[None] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -217,6 +226,13 @@ class _Connection(asyncio.Protocol):
             self._flush()
             self._transport.close()
 
+    def abort(self) -> None:
+        """Close without sending the rest."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._service._connections.discard(self)
+        if not self.closed.done():
+            self.closed.set_result(None)
