@@ -43,7 +43,9 @@ def rebuild(queue_directory: str, path: str, new: sqlite3.Connection, log: Log) 
         sqlite3.Error: the new database cannot be written. OSError: ``corrupt`` cannot.
     """
     new.execute("CREATE TEMP TABLE known(queue_id TEXT PRIMARY KEY, seq INTEGER)")
-    new.execute("CREATE TEMP TABLE broken(queue_id TEXT, seq INTEGER, envelope BLOB, reason TEXT)")
+    new.execute(
+        "CREATE TEMP TABLE broken(seq INTEGER, queue_id TEXT, due REAL, held INTEGER, crc INTEGER, envelope BLOB)"
+    )
     pages = PageFile(path, schema.PAGE_BYTES)
     try:
         _in_groups(new, _insert(pages))
@@ -72,37 +74,54 @@ def _insert(pages: PageFile) -> Iterator[tuple[str, tuple[object, ...]]]:
         if isinstance(row, MessageRow):
             if not is_queue_id(row.queue_id):
                 continue  # garbage; if it was a message, the index over queue IDs names it
-            try:
-                envelope_of(Record(row.queue_id, row.due, row.is_held, row.envelope, row.crc))
-            except DamagedRecord as exc:
-                yield (
-                    "INSERT INTO temp.broken VALUES(?, ?, ?, ?)",
-                    (row.queue_id, row.seq, row.envelope, exc.reason),
-                )
+            if _damage(row) is None:
+                yield _insert_message(row)
             else:
-                yield (
-                    schema.INSERT_MESSAGE.replace("INSERT", "INSERT OR IGNORE"),
-                    (row.seq, row.queue_id, row.due, row.is_held, False, row.crc, row.envelope),
-                )
+                yield "INSERT INTO temp.broken VALUES(?, ?, ?, ?, ?, ?)", tuple(row)
         elif isinstance(row, ContentRow):
             yield schema.INSERT_CONTENT.replace("INSERT", "INSERT OR IGNORE"), tuple(row)
         elif isinstance(row, IndexRow) and is_queue_id(row.queue_id):
             yield "INSERT OR IGNORE INTO temp.known VALUES(?, ?)", tuple(row)
 
 
+def _insert_message(row: MessageRow) -> tuple[str, tuple[object, ...]]:
+    return (
+        schema.INSERT_MESSAGE.replace("INSERT", "INSERT OR IGNORE"),
+        (row.seq, row.queue_id, row.due, row.is_held, False, row.crc, row.envelope),
+    )
+
+
+def _damage(row: MessageRow) -> DamagedRecord | None:
+    """What is wrong with a found row."""
+    try:
+        envelope_of(Record(row.queue_id, row.due, row.is_held, row.envelope, row.crc))
+    except DamagedRecord as exc:
+        return exc
+    return None
+
+
 def _take_damaged(queue_directory: str, new: sqlite3.Connection, log: Log) -> int:
     """Messages whose envelope is damaged, and of which no whole copy was found."""
     rows = new.execute(
-        "SELECT b.queue_id, b.seq, b.envelope, b.reason FROM temp.broken AS b WHERE NOT EXISTS"
-        " (SELECT 1 FROM messages AS m WHERE m.queue_id = b.queue_id OR m.seq = b.seq) GROUP BY b.queue_id"
+        "SELECT b.seq, b.queue_id, b.due, b.held, b.crc, b.envelope FROM temp.broken AS b WHERE NOT EXISTS"
+        " (SELECT 1 FROM messages AS m WHERE m.queue_id = b.queue_id OR m.seq = b.seq) GROUP BY b.seq"
     ).fetchall()
-    for queue_id, seq, envelope, reason in rows:
-        content = new.execute("SELECT head, body FROM contents WHERE seq = ?", (seq,)).fetchone() or ()
-        kept = keep_message(queue_directory, queue_id, (envelope, *content))
-        new.execute(schema.DELETE_CONTENT, (seq,))
-        new.execute("DELETE FROM temp.known WHERE queue_id = ? OR seq = ?", (queue_id, seq))
-        log.error(f"{queue_id}: damaged: {reason}; moved to {kept}")
-    return len(rows)
+    count = 0
+    for row in map(MessageRow._make, rows):
+        known = new.execute("SELECT queue_id FROM temp.known WHERE seq = ?", (row.seq,)).fetchall()
+        # The queue ID itself may be what was hit: the index has it too.
+        whole = [renamed for (name,) in known if _damage(renamed := row._replace(queue_id=name)) is None]
+        if whole:
+            new.execute(*_insert_message(whole[0]))
+            continue
+        queue_id = known[0][0] if known else row.queue_id
+        content = new.execute("SELECT head, body FROM contents WHERE seq = ?", (row.seq,)).fetchone() or ()
+        kept = keep_message(queue_directory, queue_id, (row.envelope, *content))
+        new.execute(schema.DELETE_CONTENT, (row.seq,))
+        new.execute("DELETE FROM temp.known WHERE queue_id = ? OR seq = ?", (row.queue_id, row.seq))
+        log.error(f"{queue_id}: damaged: {_damage(row)}; moved to {kept}")
+        count += 1
+    return count
 
 
 def _take_incomplete(queue_directory: str, new: sqlite3.Connection, log: Log) -> int:
@@ -156,8 +175,8 @@ def _take_ownerless(queue_directory: str, new: sqlite3.Connection, log: Log) -> 
 def _name_lost(queue_directory: str, new: sqlite3.Connection, log: Log) -> int:
     """Queue IDs that the index knows and of which nothing else was found."""
     rows = new.execute(
-        "SELECT k.queue_id FROM temp.known AS k LEFT JOIN messages AS m ON m.queue_id = k.queue_id"
-        " WHERE m.queue_id IS NULL ORDER BY k.queue_id"
+        "SELECT queue_id FROM temp.known WHERE seq NOT IN (SELECT seq FROM messages)"
+        " AND queue_id NOT IN (SELECT queue_id FROM messages) ORDER BY queue_id"
     ).fetchall()
     for (queue_id,) in rows:
         log.error(f"{queue_id}: lost: the database page that had it is unreadable")

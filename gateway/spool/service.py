@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import socket
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
@@ -81,11 +82,14 @@ class SpoolService:
         """
         loop = asyncio.get_running_loop()
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-        umask = os.umask(0o777 & ~self._mode)  # right from the first instant; chmod would leave a gap
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._server = await loop.create_unix_server(lambda: _Connection(self), self.path, backlog=128)
-        finally:
-            os.umask(umask)
+            sock.setblocking(False)
+            _bind(sock, self.path, self._mode)
+            self._server = await loop.create_unix_server(lambda: _Connection(self), sock=sock, backlog=128)
+        except BaseException:
+            sock.close()
+            raise
 
     async def close(self) -> None:
         """Stop listening and reading, answer what was accepted (at most ten seconds), close the connections."""
@@ -162,6 +166,19 @@ class SpoolService:
     def _misbehaved(self, reason: str) -> None:
         if self._log is not None:
             self._log.warning(f"spool service: {reason}; connection closed")
+
+
+def _bind(sock: socket.socket, path: str, mode: int) -> None:
+    """Bind with the right access from the first instant; in one go, because the umask is the whole process's."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    umask = os.umask(0o777 & ~mode)
+    try:
+        sock.bind(path)
+    finally:
+        os.umask(umask)
 
 
 class _Connection(asyncio.Protocol):

@@ -334,7 +334,11 @@ class Store(OperatorChanges):
         self._quarantined.add(queue_id)
         try:
             rows = self._reader().execute(schema.SELECT_RAW, (queue_id,)).fetchall()
-            kept = keep_message(self.directory, queue_id, rows[0] if rows else ())
+            if not rows:
+                # It was found, and cannot be found by its name: either of them is wrong.
+                self._commit.report(Fault.DAMAGE)
+                return
+            kept = keep_message(self.directory, queue_id, rows[0])
             self._log.error(f"{queue_id}: damaged: {damage.reason}; moved to {kept}")
             future = self.remove(queue_id)
         except (sqlite3.Error, OSError, SpoolError, RuntimeError) as exc:

@@ -84,7 +84,8 @@ def _check(directory: Path, expected: set[str]) -> set[str]:
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize("seed", range(40))
+# 200 and 337 hit a queue ID itself.
+@pytest.mark.parametrize("seed", [*range(40), 200, 337])
 def test_flipped_bits_in_the_database_lose_nothing_in_silence(
     tmp_path: Path, seed: int, filled: tuple[Path, set[str]]
 ) -> None:
