@@ -25,6 +25,7 @@ from gateway.master.roles import LISTENING_COMMANDS, ROLES
 from gateway.master.settings import load, snapshot
 from gateway.master.slot import Slot
 from gateway.model.errors import ConfigError, GatewayError
+from gateway.net.worker import smtpd_workers
 from gateway.observe import MailLog
 
 STOP_DRAIN_S = 5.0
@@ -244,11 +245,6 @@ class Master:
             self._log.info(f"listening on {address} (service {name})")
         for warning in (*config.warnings, *self.listening.warnings, *_ignored(config)):
             self._log.warning(warning)
-
-
-def smtpd_workers(config: Config) -> int:
-    """Number of smtpd processes: the parameter, or one for each CPU up to four."""
-    return config.integer("smtpd_workers") or min(len(os.sched_getaffinity(0)), 4)
 
 
 def _smtpd_plan(listening: Listening) -> list[tuple[str, int]]:

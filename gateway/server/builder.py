@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from time import time
 
@@ -14,6 +13,7 @@ from gateway.hooks.manager import PluginManager
 from gateway.maps import Tables
 from gateway.maps.match_list import NetworkList
 from gateway.net.resolver import Resolver
+from gateway.net.worker import smtpd_workers
 from gateway.observe import Counters, MailLog
 from gateway.restrictions.engine import RestrictionEngine
 from gateway.server.limits import ClientLimits
@@ -55,8 +55,7 @@ class ServiceBuilder:
         self._resolver = resolver
         self._types = plugins.registered("lookup_tables")
         self._restrictions = plugins.registered("restrictions")
-        workers = config.integer("smtpd_workers") or min(os.cpu_count() or 1, 4)
-        self._limits = ClientLimits(config, workers=workers)
+        self._limits = ClientLimits(config, workers=smtpd_workers(config))
         self.runtime = Runtime(mail_log.logger("smtpd"), counters, threads=config.integer("plugin_threads"))
 
     def build(self, row: Service) -> SmtpdService:

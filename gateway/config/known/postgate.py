@@ -23,7 +23,9 @@ _OURS = (
     ),
     seconds("plugin_breaker_reset", "60s", "How long a plugin is left alone after too many failures."),
     integer("plugin_threads", "8", "Threads for plugins that block, in each process.", low=1, high=256),
-    integer("smtpd_workers", "0", "SMTP server processes; 0 starts one for each CPU, at most four.", high=256),
+    integer(
+        "smtpd_workers", "0", "SMTP server processes; 0: one for each CPU but one, at least 1, at most 8.", high=256
+    ),
     integer("smtpd_session_limit", "20000", "Sessions one SMTP server process holds at a time.", low=1),
     size("content_memory_limit", "262144", "Octets of a message kept in memory; a larger body streams to a file."),
     integer("spool_commit_limit", "512", "Messages made durable by one write at most.", low=1),
