@@ -70,6 +70,8 @@ def start(
 
     def settle(task: asyncio.Task[T]) -> None:
         if task.cancelled():
+            # A task cancelled before its first step never touched the coroutine: its clean-up is still to run.
+            coro.close()
             failed(asyncio.CancelledError())
         elif (exc := task.exception()) is not None:
             failed(exc)
