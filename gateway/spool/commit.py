@@ -27,11 +27,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway.model.errors import SpoolError, SpoolFull
-from gateway.spool.body import remove_body
 from gateway.spool.database import Database
 from gateway.spool.faults import Fault, fault_of, spool_error_of
 from gateway.spool.interface import Log
-from gateway.spool.operations import DuplicateId, Operation, Put, Remove
+from gateway.spool.operations import Operation
 from gateway.spool.room import Room
 
 IDLE_CHECKPOINT_PAGES = 512
@@ -229,7 +228,7 @@ class GroupCommit:
         for operation in batch:
             operation.settle(operation.error)
             if operation.error is not None:
-                self._drop_body(operation)
+                operation.clean_up_refused(self._database.directory)
 
     def _fail(self, batch: list[Operation], exc: Exception) -> None:
         """A group failed: tell new messages, keep the rest, repair what has to be."""
@@ -256,14 +255,6 @@ class GroupCommit:
         if self._last_error[0] != text or now - self._last_error[1] >= ERROR_LOG_S:
             self._last_error = (text, now)
             self._log.error(text)
-
-    def _drop_body(self, operation: Operation) -> None:
-        """Give the room of a refused message back at once; a duplicate's name belongs to another message."""
-        if isinstance(operation, Put) and operation.has_file and not isinstance(operation.error, DuplicateId):
-            try:
-                remove_body(self._database.directory, operation.queue_id)
-            except OSError:
-                pass  # the sweep will find it
 
     def _repair(self, fault: Fault) -> None:
         """Replace the connections, in the thread; changes wait."""
@@ -329,16 +320,12 @@ class GroupCommit:
         needs_maintenance = may_shrink or self._pages >= self._room.checkpoint_pages
         self._send(_Outcome(batch, None, is_ready=not needs_maintenance))
         for operation in batch:
-            if isinstance(operation, Remove) and operation.has_file:
-                self._remove_body(operation.queue_id)
+            try:
+                operation.clean_up_committed(self._database.directory)
+            except OSError as exc:
+                self._log.warning(f"{operation.queue_id}: cannot remove the body file: {exc.strerror}")
         if needs_maintenance:
             self._maintain()
-
-    def _remove_body(self, queue_id: str) -> None:
-        try:
-            remove_body(self._database.directory, queue_id)
-        except OSError as exc:
-            self._log.warning(f"{queue_id}: cannot remove the body file: {exc.strerror}")
 
     def _maintain(self) -> None:
         """Checkpoint the log; give a bounded number of free pages back."""

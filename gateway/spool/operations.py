@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from gateway.model.errors import GatewayError, SpoolError
 from gateway.spool import schema
+from gateway.spool.body import remove_body
 from gateway.spool.records import ContentRecord, Record
 
 
@@ -37,6 +38,12 @@ class Operation:
     def apply(self, connection: sqlite3.Connection) -> None:
         """Execute the statements inside the transaction of the group."""
         raise NotImplementedError
+
+    def clean_up_committed(self, queue_directory: str) -> None:
+        """Commit thread: do what had to wait for the commit. May raise OSError."""
+
+    def clean_up_refused(self, queue_directory: str) -> None:
+        """Loop thread: give back what a refused change has taken."""
 
     def settle(self, error: GatewayError | None) -> None:
         """Tell who waits."""
@@ -84,6 +91,14 @@ class Put(Operation):
              content.crc),
         )  # fmt: skip
 
+    def clean_up_refused(self, queue_directory: str) -> None:
+        """Give the room of the body file back at once; a duplicate's name belongs to another message."""
+        if self.has_file and not isinstance(self.error, DuplicateId):
+            try:
+                remove_body(queue_directory, self.queue_id)
+            except OSError:
+                pass  # the sweep will find it
+
 
 class Update(Operation):
     """A message's new state after an attempt, or by the operator. ``is_found`` is set when there was such a message."""
@@ -118,3 +133,8 @@ class Remove(Operation):
             connection.execute(schema.DELETE_MESSAGE, (seq,))
             connection.execute(schema.DELETE_CONTENT, (seq,))
             self.is_found, self.has_file = True, bool(has_file)
+
+    def clean_up_committed(self, queue_directory: str) -> None:
+        """The record is gone for good, so its file may go."""
+        if self.has_file:
+            remove_body(queue_directory, self.queue_id)
