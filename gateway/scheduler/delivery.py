@@ -6,6 +6,7 @@ exception of a transport or a hook is a bug or a broken environment, and defers 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
@@ -22,6 +23,7 @@ from gateway.transport.base import Transport
 
 # Octets of a next hop's words that are kept with the recipient: for the queue listing and the DSN, not an archive.
 REASON_LIMIT = 1000
+NO_TRANSPORT = Status(Outcome.DEFERRED, "4.3.0", "mail transport unavailable")
 
 DeliverHook = Callable[[DeliveryRequest], Awaitable["DeliveryRequest | DeliveryReport"]]
 DeliveredHook = Callable[[DeliveryRequest, DeliveryReport], None]
@@ -86,6 +88,9 @@ class Deliverer:
         except Exception as exc:
             # A bug of ours must not cost the slot: the destination would starve (and the message is still stored).
             self._qmgr.panic(f"{job.message.envelope.queue_id}: {type(exc).__name__}: {exc}")
+            job.message.is_delayed = True
+            if job.message.outstanding:
+                self.end_job(job.message)  # or it would stay active until the next start
             return Answer.NOT_TRIED
 
     async def _attempt(self, queue: TransportQueue, destination: Destination, job: Job) -> Answer | Failure:
@@ -102,7 +107,9 @@ class Deliverer:
             self._qmgr.error(f"{message.envelope.queue_id}: cannot read the content: {exc}")
             status = Status(Outcome.DEFERRED, "4.3.0", "queue file read error")
             report, outcome = everybody(job.recipients, status), Answer.NOT_TRIED
-        except Exception as exc:
+        except (Exception, asyncio.CancelledError) as exc:
+            if isinstance(exc, asyncio.CancelledError) and _is_cancelling():
+                raise
             self._qmgr.error(f"transport {queue.name} failure: {type(exc).__name__}: {exc}")
             status = Status(Outcome.DEFERRED, "4.3.0", "unknown mail transport error")
             report, outcome = everybody(job.recipients, status), Failure(status, is_transport=True)
@@ -164,15 +171,23 @@ class Deliverer:
             if isinstance(decided, DeliveryReport):
                 return self._checked(decided, job), True
             request = decided
-        report = self._checked(await self.transports[request.transport].deliver(request), job)
+        transport = self.transports.get(request.transport)
+        if transport is None:  # a hook's idea, or gone with a reload
+            return everybody(job.recipients, NO_TRANSPORT), True
+        report = self._checked(await transport.deliver(request), job)
         if self.delivered_hook is not None:
             self.delivered_hook(request, report)
         return report, False
 
     def _checked(self, report: DeliveryReport, job: Job) -> DeliveryReport:
         """Insist on one status per recipient: guessing who got the mail would lose or duplicate it."""
+        if not isinstance(report, DeliveryReport) or not isinstance(report.statuses, list):
+            raise TypeError(f"not a report: {type(report).__name__}")
         if len(report.statuses) != len(job.recipients):
             raise RuntimeError(f"{len(report.statuses)} statuses for {len(job.recipients)} recipients")
+        for status in report.statuses:
+            if not isinstance(status, Status):
+                raise TypeError(f"not a status: {type(status).__name__}")
         return report
 
     def _logger(self, queue: TransportQueue) -> Logger:
@@ -181,3 +196,9 @@ class Deliverer:
         if found is None:
             found = self._loggers[key] = self._log.logger(key[0], syslog_name=key[1])
         return found
+
+
+def _is_cancelling() -> bool:
+    """True when the slot itself is told to end, not only something that its transport waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -18,12 +18,11 @@ from gateway.model.errors import TableError
 from gateway.net.eager import start
 from gateway.observe import Logger
 from gateway.scheduler.active import ActiveMessage, ActiveQueue, Job
-from gateway.scheduler.delivery import Deliverer
+from gateway.scheduler.delivery import NO_TRANSPORT, Deliverer
 from gateway.scheduler.destination import Destination, Failure, Throttle, TransportQueue
 from gateway.scheduler.router import Route, Router
 from gateway.scheduler.settings import SchedulerSettings, transport_settings
 
-NO_TRANSPORT = Status(Outcome.DEFERRED, "4.3.0", "mail transport unavailable")
 DEFERRED_TRANSPORT = Status(Outcome.DEFERRED, "4.3.2", "deferred transport")
 NO_ROUTE = Status(Outcome.DEFERRED, "4.3.0", "temporary lookup failure")
 DISCARDED_NOTICE = Status(Outcome.SENT, "2.0.0", "undeliverable postmaster notification discarded")
@@ -145,6 +144,10 @@ class Dispatcher:
             return await self._router.resolve(recipient.address, envelope.sender)
         except TableError as exc:
             self._warn(exc.table, f"{envelope.queue_id}: {exc}")
+            self._conclude(message, recipient, NO_ROUTE, None)
+            return None
+        except Exception as exc:  # a bug: without a result the message would stay active until the next start
+            self._complain(exc)
             self._conclude(message, recipient, NO_ROUTE, None)
             return None
 

@@ -136,7 +136,7 @@ class Scheduler:
             pulled = loop.time()
             if pulled - swept >= SWEEP_S:
                 swept = pulled
-                self._sweep()
+                self._dispatcher.sweep()
             await self._sleep_until_due()
             if self._has_backlog and (early_s := pulled + PULL_INTERVAL_S - loop.time()) > 0:
                 await asyncio.sleep(early_s)
@@ -158,9 +158,12 @@ class Scheduler:
 
     async def _drain(self) -> None:
         _, slots = self._dispatcher.retire()
-        waiting = {task for task in slots | self._retired | self._tasks if not task.done()}
-        if waiting:
-            _, waiting = await asyncio.wait(waiting, timeout=self._grace_s)
+        end = (loop := asyncio.get_running_loop()).time() + self._grace_s
+        # A delivery that ends now may leave a notification to be written: look again.
+        while waiting := {task for task in slots | self._retired | self._tasks if not task.done()}:
+            if (left_s := end - loop.time()) <= 0:
+                break
+            await asyncio.wait(waiting, timeout=left_s)
         for task in waiting:
             task.cancel()
         if waiting:
@@ -369,9 +372,6 @@ class Scheduler:
                 self._store.update(envelope)
         except SpoolError as exc:
             self._qmgr.error(f"queue file update failed: {exc}")
-
-    def _sweep(self) -> None:
-        self._dispatcher.sweep()
 
     def _spawn(self, coro: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coro)

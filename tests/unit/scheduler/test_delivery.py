@@ -87,3 +87,55 @@ def test_content_that_cannot_be_read_defers() -> None:
         await rig.stop()
 
     asyncio.run(main())
+
+
+def test_a_result_of_nonsense_defers_and_frees_the_message() -> None:
+    """A plugin's transport or hook may return anything; the message must not stay active for ever."""
+
+    async def main() -> None:
+        rig = SchedulerRig()
+        for nonsense in (DeliveryReport([None]), None, DeliveryReport(None)):  # type: ignore[list-item, arg-type]
+            rig.transport.answers["a.example"] = lambda _, answer=nonsense: answer
+            rig.send("A1", "u@a.example")
+            await rig.idle()
+            assert [r.status for r in rig.store.all()[0].pending] == ["4.3.0"]
+            rig.scheduler._dispatcher.flush()
+        await rig.stop()
+
+    asyncio.run(main())
+
+
+def test_a_transport_that_cancels_itself_costs_no_slot() -> None:
+    async def main() -> None:
+        rig = SchedulerRig()
+
+        def cancelled(_: DeliveryRequest) -> DeliveryReport:
+            raise asyncio.CancelledError
+
+        rig.transport.answers["a.example"] = cancelled
+        rig.send("A1", "u@a.example")
+        await rig.idle()
+        assert [r.status for r in rig.store.all()[0].pending] == ["4.3.0"]
+        assert rig.scheduler.status()["deliveries"] == 0
+        await rig.stop()
+
+    asyncio.run(main())
+
+
+def test_a_hook_that_names_an_unknown_transport_stops_only_this_attempt() -> None:
+    async def main() -> None:
+        async def elsewhere(request: DeliveryRequest) -> DeliveryRequest:
+            if request.nexthop == "a.example":
+                request.transport = "nowhere"
+            return request
+
+        rig = SchedulerRig(deliver_hook=elsewhere)
+        rig.send("A1", "u@a.example")
+        await rig.idle()
+        rig.send("B1", "u@b.example")
+        await rig.idle()
+        assert [e.queue_id for e in rig.store.all()] == ["A1"]
+        assert rig.store.all()[0].recipients[0].reason == "mail transport unavailable"
+        await rig.stop()
+
+    asyncio.run(main())

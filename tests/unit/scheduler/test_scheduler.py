@@ -5,6 +5,7 @@ from typing import Any
 
 from peers.scheduling import (
     CONTENT,
+    SENT,
     FakeStore,
     SchedulerRig,
     message,
@@ -13,7 +14,7 @@ from peers.scheduling import (
 
 from gateway.maps import Tables
 from gateway.model.address import Address
-from gateway.model.delivery import Outcome, Status
+from gateway.model.delivery import DeliveryReport, Outcome, Status
 from gateway.model.envelope import RecipientState
 from gateway.model.errors import SpoolError
 from gateway.scheduler import Router
@@ -254,5 +255,48 @@ def test_status_counts() -> None:
         assert not rig.scheduler.is_active("A2")
         await rig.stop(grace_s=0)
         assert Address.of("u@a.example") == rig.store.all()[0].recipients[0].address
+
+    asyncio.run(main())
+
+
+def test_a_delivery_that_ends_after_stop_still_gets_its_bounce_and_keeps_its_results() -> None:
+    """Who got the mail must not get it again at the next start because the bounce for another was under way."""
+
+    async def main() -> None:
+        rig = SchedulerRig()
+        rig.transport.gates["a.example"] = asyncio.Event()
+        rig.transport.answers["a.example"] = DeliveryReport([SENT, REFUSED])
+        rig.run()
+        rig.send("A1", "1@a.example", "2@a.example")
+        await rig.until(lambda: rig.transport.requests)
+        put = rig.store.put
+
+        async def slow_put(*args: Any) -> None:
+            for _ in range(5):  # an fsync takes some turns of the loop
+                await asyncio.sleep(0)
+            await put(*args)
+
+        rig.store.put = slow_put  # type: ignore[method-assign]
+        stopping = asyncio.ensure_future(rig.stop())
+        await rig.until(lambda: rig.scheduler._is_stopped)
+        rig.transport.gates["a.example"].set()
+        await stopping
+        assert [e.sender for e in rig.store.all()] == [Address.NULL]
+
+    asyncio.run(main())
+
+
+def test_a_routing_bug_defers_and_frees_the_message() -> None:
+    async def main() -> None:
+        rig = SchedulerRig()
+
+        async def broken(*_: Any) -> None:
+            raise KeyError("bug")
+
+        rig.scheduler._dispatcher._router.resolve = broken  # type: ignore[method-assign, assignment]
+        rig.send("A1", "u@a.example")
+        await rig.idle()
+        assert rig.store.all()[0].recipients[0].status == "4.3.0"
+        await rig.stop()
 
     asyncio.run(main())
