@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from time import gmtime, strftime, time
 from typing import BinaryIO, Protocol
 
@@ -26,6 +27,7 @@ from gateway.model.ledger import LedgerEntry
 from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
 from gateway.observe import MailLog
+from gateway.spool.body import remove_body
 
 
 class Submitter(Protocol):
@@ -62,6 +64,7 @@ class Cleanup:
         self._hostname, self._mail_name = config.text("myhostname"), config.text("mail_name")
         self._origin = config.text("myorigin").lower()
         self._append_origin = config.boolean("append_at_myorigin")
+        self._parent = config.text("mydomain").lower() if config.boolean("append_dot_mydomain") else ""
         self._header_limit = config.integer("header_size_limit")
         self._hop_limit = config.integer("hopcount_limit")
         self._memory_limit = config.integer("content_memory_limit")
@@ -110,6 +113,7 @@ class Cleanup:
         envelope = draft.envelope
         self._complete_envelope(envelope)
         if actions and self._act(draft, actions):
+            self._drop_file(draft)
             return None
         self._complete_head(draft, facts, protocol, uid, is_local or self._add_missing)
         if self._chain:
@@ -120,9 +124,11 @@ class Cleanup:
                 return verdict
             if verdict is not None and verdict.action is Action.DISCARD:
                 self._log.info(f"{envelope.queue_id}: discard: {verdict.text or 'queue stage'}")
+                self._drop_file(draft)
                 return None
         if not envelope.recipients:
             self._log.info(f"{envelope.queue_id}: discard: no recipients left")
+            self._drop_file(draft)
             return None
         await self._store(draft)
         return None
@@ -130,13 +136,22 @@ class Cleanup:
     async def _store(self, draft: Draft) -> None:
         envelope, content = draft.envelope, draft.content
         body = content.body
+        if isinstance(body, bytes):
+            self._drop_file(draft)  # a plugin wrote another body; the file's name may be needed for it
         if isinstance(body, bytes) and len(body) > self._memory_limit:
             sink = self._open_sink(envelope.queue_id)
             sink.write(body)
             content = Content(content.head, await sink.finish(), content.is_headless)
         envelope.size_bytes = content.size_bytes
         self._log.info(f"{envelope.queue_id}: message-id={envelope.message_id}")
+        draft.is_handed_over = True
         await self._submitter.submit(envelope, content)
+
+    def _drop_file(self, draft: Draft) -> None:
+        """Remove the file that the body came in: the message is not stored, or not with that body."""
+        if draft.has_file:
+            with suppress(OSError):  # the spool's sweep takes what is left
+                remove_body(self._directory, draft.envelope.queue_id)
 
     async def _ask(self, draft: Draft, session: Session | None, ledger: list[LedgerEntry]) -> Verdict | None:
         message = Message(draft.content, self.open_body)
@@ -159,15 +174,22 @@ class Cleanup:
         return verdict
 
     def _complete_envelope(self, envelope: Envelope) -> None:
-        """append_at_myorigin: an address without domain is one of ours (trivial-rewrite(8))."""
-        if not self._append_origin:
-            return
-        if envelope.sender.local and not envelope.sender.domain:
-            envelope.sender = Address(envelope.sender.local, self._origin)
+        """Complete the addresses as they were judged: append_at_myorigin, append_dot_mydomain (trivial-rewrite(8))."""
+        if "." not in envelope.sender.domain and envelope.sender.local:
+            envelope.sender = self._complete(envelope.sender)
         for recipient in envelope.recipients:
-            if not recipient.address.domain:
+            if (
+                "." not in recipient.address.domain
+                and (whole := self._complete(recipient.address)) != recipient.address
+            ):
                 recipient.original = recipient.original or str(recipient.address)
-                recipient.address = Address(recipient.address.local, self._origin)
+                recipient.address = whole
+
+    def _complete(self, address: Address) -> Address:
+        domain = address.domain or (self._origin if self._append_origin else "")
+        if self._parent and domain and "." not in domain and not domain.startswith("["):
+            domain = f"{domain}.{self._parent}"
+        return Address(address.local, domain)
 
     def _act(self, draft: Draft, actions: Sequence[Verdict]) -> bool:
         """Carry out noted actions; True when the message is to be discarded."""
@@ -180,7 +202,8 @@ class Cleanup:
                 case Action.FILTER:
                     envelope.filter = verdict.argument
                 case Action.REDIRECT:
-                    envelope.recipients = [Recipient(Address.of(verdict.argument), str(envelope.recipients[0].address))]
+                    before = str(envelope.recipients[0].address) if envelope.recipients else ""
+                    envelope.recipients = [Recipient(Address.of(verdict.argument), before)]
                 case Action.BCC:
                     envelope.recipients.append(Recipient(Address.of(verdict.argument), notify=("NEVER",)))
                 case Action.PREPEND:

@@ -5,18 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.cleanup.edits import edit_content
-from gateway.model.content import Content
+from gateway.model.content import BodyFile, Content
 from gateway.model.edits import AddRecipient, ChangeSender, DeleteRecipient, Edit
 from gateway.model.envelope import Envelope, Recipient
+from gateway.model.errors import SpoolError, SpoolUnavailable
 
 
 class Draft:
-    """Envelope and content before they are stored."""
+    """Envelope and content before they are stored.
 
-    __slots__ = ("content", "envelope")
+    Attributes:
+        has_file: the body came in a file, which is on disk whatever edits made of the body.
+        is_handed_over: the spool was asked to take the message.
+    """
+
+    __slots__ = ("content", "envelope", "has_file", "is_handed_over")
 
     def __init__(self, envelope: Envelope, content: Content) -> None:
         self.envelope, self.content = envelope, content
+        self.has_file, self.is_handed_over = isinstance(content.body, BodyFile), False
+
+    def may_be_stored(self, failure: BaseException) -> bool:
+        """True when the spool may have the message, and own its body file, although queueing it raised ``failure``."""
+        is_answer = isinstance(failure, SpoolError) and not isinstance(failure, SpoolUnavailable)
+        return self.is_handed_over and not is_answer
 
     def apply(self, edits: Iterable[Edit]) -> None:
         """Apply edits in order: envelope edits here, content edits once, together."""

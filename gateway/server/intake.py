@@ -8,7 +8,7 @@ from gateway.cleanup import Collector, Draft
 from gateway.hooks import Message
 from gateway.model.edits import Edit
 from gateway.model.envelope import ClientInfo, Envelope
-from gateway.model.errors import SpoolError, SpoolUnavailable
+from gateway.model.errors import SpoolError
 from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
 from gateway.proto import smtp_events as ev
@@ -73,10 +73,9 @@ class Intake:
         self._collector = None
         try:
             verdict = await self._queue(draft)
-        except SpoolUnavailable:
-            raise
-        except SpoolError:
-            collector.abort()
+        except BaseException as exc:
+            if not draft.may_be_stored(exc):
+                collector.abort()
             raise
         if verdict is not None:
             collector.abort()

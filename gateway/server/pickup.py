@@ -24,7 +24,7 @@ from gateway.model.address import Address
 from gateway.model.content import Content
 from gateway.model.envelope import ClientInfo, Envelope, Recipient
 from gateway.model.errors import GatewayError, SpoolError
-from gateway.model.verdict import Verdict
+from gateway.model.verdict import Action, Verdict
 from gateway.observe import MailLog
 from gateway.rfc.rfc5321 import BadPath, parse_path
 from gateway.server.maildrop import Damaged, DropWriter, Posted, is_ready, read_envelope
@@ -82,6 +82,7 @@ class Pickup:
         self._message_limit = config.integer("message_size_limit")
         self._origin = config.text("myorigin").lower()
         self._wake = asyncio.Event()
+        self._stored: set[str] = set()  # durable, and their files could not be removed yet
         self._posts: set[asyncio.Task[None]] = set()
         self._is_closing = False
         self._server: asyncio.Server | None = None
@@ -141,6 +142,7 @@ class Pickup:
             self._log.warning(f"maildrop: {exc.strerror}")
             return 0
         count = 0
+        self._stored.intersection_update(names)
         for name in names:
             if name.startswith("."):
                 self._remove_stale(name)
@@ -155,6 +157,8 @@ class Pickup:
                 break
             except OSError as exc:
                 self._log.warning(f"maildrop/{name}: {exc.strerror}")
+            except Exception as exc:  # a bug, ours or a plugin's: it must not stop all local mail
+                self._log.panic(f"maildrop/{name}: {type(exc).__name__}: {exc}")
         return count
 
     def _remove_stale(self, name: str) -> None:
@@ -170,6 +174,9 @@ class Pickup:
             SpoolError: the message is not stored. OSError: the file cannot be read.
         """
         path = os.path.join(self._maildrop, name)
+        if name in self._stored:
+            os.unlink(path)
+            return False
         status = os.lstat(path)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             self._quarantine(name, "not a plain file")
@@ -197,35 +204,45 @@ class Pickup:
         # Our own files are those that came over the socket, with the uid that the kernel gave us.
         uid = posted.uid if status.st_uid == os.geteuid() and posted.uid >= 0 else status.st_uid
         self._log.info(f"{queue_id}: uid={uid} from=<{envelope.sender.quoted}>")
+        draft = Draft(envelope, self._with_from(content, posted, envelope))
         try:
-            is_durable = await self._queue(envelope, self._with_from(content, posted, envelope), uid)
-        except Refused as exc:
+            is_durable = await self._queue(draft, uid)
+        except BaseException as exc:
+            if not draft.may_be_stored(exc):
+                collector.abort()
+            if not isinstance(exc, Refused):
+                raise
             self._quarantine(name, str(exc))
             return False
         if is_durable:
+            self._stored.add(name)
             os.unlink(path)
+        else:
+            collector.abort()
         return is_durable
 
-    async def _queue(self, envelope: Envelope, content: Content, uid: int) -> bool:
+    async def _queue(self, draft: Draft, uid: int) -> bool:
         """Through cleanup into the spool; a refused message is stored to be bounced. False: try again later.
 
         Raises:
             Refused: policy says no and nobody can tell the sender. SpoolError: the message is not stored.
         """
-        draft = Draft(envelope, content)
+        envelope = draft.envelope
         verdict: Verdict | None = await self._cleanup.queue(draft, uid=uid, is_local=True)
         if verdict is None:
             return True
-        if verdict.code < 500:
-            self._log.info(f"{envelope.queue_id}: deferred: {verdict.code} {verdict.enhanced} {verdict.text}")
+        code = verdict.code or (554 if verdict.action is Action.REJECT else 450)
+        if code < 500:
+            self._log.info(f"{envelope.queue_id}: deferred: {code} {verdict.enhanced} {verdict.text}")
             return False
-        self._log.info(f"{envelope.queue_id}: reject: {verdict.code} {verdict.enhanced} {verdict.text}")
+        self._log.info(f"{envelope.queue_id}: reject: {code} {verdict.enhanced} {verdict.text}")
         if self._submitter is None:
             raise Refused(verdict.text)
         # Nobody waits for a reply here: the error transport tells the sender.
         envelope.filter = f"error:{verdict.enhanced or '5.7.1'} {verdict.text}"
         envelope.is_held = False
         envelope.size_bytes = draft.content.size_bytes
+        draft.is_handed_over = True
         await self._submitter.submit(envelope, draft.content)
         return True
 

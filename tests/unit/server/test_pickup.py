@@ -13,7 +13,7 @@ from gateway.config import Config
 from gateway.model.content import BodyFile, Content
 from gateway.model.envelope import Envelope
 from gateway.model.errors import SpoolFull
-from gateway.model.verdict import Verdict
+from gateway.model.verdict import Action, Verdict
 from gateway.observe import MailLog
 from gateway.server.maildrop import DropWriter, Posted
 from gateway.server.pickup import SOCKET_PATH, Pickup
@@ -90,6 +90,9 @@ class House:
     @property
     def waiting(self) -> list[str]:
         return os.listdir(self.directory / "maildrop")
+
+    def body_files(self) -> list[Path]:
+        return [path for path in (self.directory / "bodies").rglob("*") if path.is_file()]
 
     def logged(self, text: str) -> bool:
         return any(text in line for line in self.log.lines)
@@ -306,3 +309,58 @@ def test_a_reload_changes_the_limits(house: House) -> None:
     name = house.drop()
     assert house.sweep(pickup) == 0
     assert os.listdir(house.directory / "corrupt") == [name]
+
+
+def test_a_bug_in_policy_keeps_the_file_and_the_watch(house: House) -> None:
+    """One message that trips over a bug must not stop local mail for good."""
+
+    class BrokenCleanup:
+        async def queue(self, draft: Draft, **how: object) -> None:
+            if b"bad" in draft.content.head:
+                raise IndexError("bug")
+            await house.spool.submit(draft.envelope, draft.content)
+
+    house.drop(b"Subject: bad\n\n" + b"x" * 20000)
+    house.drop(b"Subject: good\n\n")
+    assert house.sweep(house.pickup(BrokenCleanup())) == 1
+    assert len(house.waiting) == 1
+    assert house.logged("IndexError: bug")
+    assert house.body_files() == []
+
+
+@pytest.mark.parametrize("verdict", [Verdict.defer("later"), SpoolFull("no room")])
+def test_a_large_message_that_waits_leaves_no_body_behind(house: House, verdict: Verdict | SpoolFull) -> None:
+    """It is read again at every look: each of them would take its size from the disk."""
+    house.drop(b"Subject: x\n\n" + b"x" * 20000)
+    cleanup = RefusingCleanup(verdict) if isinstance(verdict, Verdict) else None
+    house.spool.error = verdict if isinstance(verdict, SpoolFull) else None
+    assert house.sweep(house.pickup(cleanup)) == 0
+    assert len(house.waiting) == 1
+    assert house.body_files() == []
+
+
+def test_a_plain_reject_is_final(house: House) -> None:
+    house.drop()
+    assert house.sweep(house.pickup(RefusingCleanup(Verdict(Action.REJECT, "no")))) == 1
+    ((envelope, _),) = house.spool.messages
+    assert envelope.filter == "error:5.7.1 no"
+    assert house.waiting == []
+
+
+def test_a_stored_message_whose_file_cannot_go_is_not_stored_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.drop()
+    pickup = house.pickup()
+    unlink = os.unlink
+
+    def refuse(path: str) -> None:
+        raise PermissionError(1, "Operation not permitted", path)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    house.sweep(pickup)
+    house.sweep(pickup)
+    assert len(house.spool.messages) == 1
+    monkeypatch.setattr(os, "unlink", unlink)
+    house.sweep(pickup)
+    assert (len(house.spool.messages), house.waiting) == (1, [])

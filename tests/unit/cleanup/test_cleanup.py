@@ -1,0 +1,114 @@
+"""From the last octet to the spool: envelope completion, noted actions, and the body file of what is not stored."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gateway.cleanup import Cleanup, Collector, Draft
+from gateway.config import Config
+from gateway.hooks import Address, EditList, Envelope, Message, hookimpl
+from gateway.hooks.chain import Runtime
+from gateway.hooks.manager import PluginManager
+from gateway.model.content import BodyFile, Content
+from gateway.model.envelope import Recipient
+from gateway.model.verdict import Verdict
+from gateway.observe import Counters, MailLog
+from gateway.spool.body import BodyWriter
+
+
+class House:
+    """Cleanup with a spool that is a list."""
+
+    def __init__(self, directory: Path, settings: dict[str, str] | None = None, plugin: object = None) -> None:
+        self.directory, self.stored, self.log = directory, [], MailLog.memory()
+        self.config = Config.from_settings(
+            {
+                "queue_directory": str(directory), "myhostname": "mx.here.example", "content_memory_limit": "1000",
+                **(settings or {}),
+            }
+        )  # fmt: skip
+        plugins = PluginManager((), objects={"p": plugin} if plugin else {})
+        self.cleanup = Cleanup(
+            self.config,
+            queue_chain=plugins.chain("queue", self.config, Runtime(self.log.logger("cleanup"), Counters())),
+            submitter=self,
+            log=self.log,
+            open_sink=self.open_sink,
+        )
+
+    stored: list[tuple[Envelope, Content]]
+
+    def open_sink(self, queue_id: str) -> BodyWriter:
+        return BodyWriter(str(self.directory), queue_id)
+
+    async def submit(self, envelope: Envelope, content: Content) -> None:
+        self.stored.append((envelope, content))
+
+    def queue(self, *actions: Verdict, recipients: tuple[str, ...] = ("r@d.example",), size: int = 10) -> object:
+        async def run() -> Verdict | None:
+            collector = Collector(1000, lambda: self.open_sink("4jXWyY1RKyzM0rn7"))
+            collector.feed(b"Subject: x\r\n\r\n" + b"x" * size + b"\r\n")
+            to = [Recipient(Address.of(text)) for text in recipients]
+            envelope = Envelope("4jXWyY1RKyzM0rn7", Address("a", "s.example"), to, arrival=1.0)
+            return await self.cleanup.queue(Draft(envelope, await collector.finish()), actions=actions)
+
+        return asyncio.run(run())
+
+    @property
+    def body_files(self) -> list[Path]:
+        return [path for path in (self.directory / "bodies").rglob("*") if path.is_file()]
+
+
+def test_redirect_finds_its_address_when_no_recipient_is_left(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.queue(Verdict.redirect("catch@here.example"), recipients=())
+    ((envelope, _),) = house.stored
+    assert [str(r.address) for r in envelope.recipients] == ["catch@here.example"]
+
+
+@pytest.mark.parametrize(
+    ("actions", "recipients"), [((Verdict.discard(),), ("r@d.example",)), ((), ())], ids=["discard", "no recipients"]
+)
+def test_what_is_discarded_leaves_no_body_behind(
+    tmp_path: Path, actions: tuple[Verdict, ...], recipients: tuple[str, ...]
+) -> None:
+    house = House(tmp_path)
+    assert house.queue(*actions, recipients=recipients, size=5000) is None
+    assert (house.stored, house.body_files) == ([], [])
+
+
+def test_a_large_body_in_place_of_a_large_body(tmp_path: Path) -> None:
+    class Rewriter:
+        @hookimpl
+        def queue(self, envelope: Envelope, message: Message, edits: EditList) -> None:
+            edits.replace_body(b"y" * 2000)
+
+    house = House(tmp_path, plugin=Rewriter())
+    assert house.queue(size=5000) is None
+    ((_, content),) = house.stored
+    assert isinstance(content.body, BodyFile)
+    assert (tmp_path / content.body.path).read_bytes() == b"y" * 2000
+
+
+def test_a_small_body_in_place_of_a_large_one_leaves_no_file(tmp_path: Path) -> None:
+    class Rewriter:
+        @hookimpl
+        def queue(self, envelope: Envelope, message: Message, edits: EditList) -> None:
+            edits.replace_body(b"gone\r\n")
+
+    house = House(tmp_path, plugin=Rewriter())
+    assert house.queue(size=5000) is None
+    assert [content.body for _, content in house.stored] == [b"gone\r\n"]
+    assert house.body_files == []
+
+
+def test_a_domain_without_a_dot_is_completed_as_it_was_judged(tmp_path: Path) -> None:
+    """append_dot_mydomain: who may mail ``host.here.example`` must not reach the top-level domain ``host`` with it."""
+    house = House(tmp_path, {"append_dot_mydomain": "yes", "mydomain": "here.example"})
+    house.queue(recipients=("u@ai", "u@[192.0.2.1]", "u@d.example"))
+    ((envelope, _),) = house.stored
+    assert [str(r.address) for r in envelope.recipients] == ["u@ai.here.example", "u@[192.0.2.1]", "u@d.example"]
+    assert envelope.recipients[0].original == "u@ai"
