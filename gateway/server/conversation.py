@@ -39,11 +39,12 @@ class Conversation:
         session: what policy sees.
     """
 
-    __slots__ = ("_intake", "_mail", "is_counted", "service", "session")
+    __slots__ = ("_counted_as", "_helo_notes", "_intake", "_mail", "is_counted", "service", "session")
 
     def __init__(self, service: SmtpdService, session: Session) -> None:
         self.service, self.session = service, session
-        self.is_counted = False
+        self.is_counted, self._counted_as = False, ""  # XCLIENT may change the address in between
+        self._helo_notes: list[Verdict] = []  # of plugins; the engine knows its own
         self._intake: Intake | None = None
         self._mail: ev.Mail | None = None
 
@@ -58,6 +59,7 @@ class Conversation:
         if not await service.trusted_clients.matches(session.client.name, session.client.address):
             self.is_counted = True
             client = session.client
+            self._counted_as = client.address
             if excess := service.limits.connected(client.address):
                 service.log.warning(f"{excess} from {client.label} for service {service.name}")
                 text = f"{service.hostname} Error: too many connections from {client.address}"
@@ -81,7 +83,7 @@ class Conversation:
         self._end_transaction()
         self._observe("disconnect")
         if self.is_counted:
-            self.service.limits.disconnected(self.session.client.address)
+            self.service.limits.disconnected(self._counted_as)
         self.service.log.info(f"disconnect from {self.session.client.label} {summary}")
 
     # --- content -----------------------------------------------------------------------------------------------------
@@ -125,16 +127,34 @@ class Conversation:
         previous = session.helo, session.is_esmtp, session.protocol
         session.helo, session.is_esmtp = event.name, event.is_esmtp
         session.protocol = "ESMTP" if event.is_esmtp else "SMTP"
-        verdict = await self._restrict("helo")
-        if verdict is None:
-            verdict = await self._ask_plugins("helo", (session, event.name))
+        noted, sender = list(session.connection_actions), session.sender
+        session.sender = None  # what is noted now belongs to the connection, not to the mail that this may end
+        try:
+            verdict = await self._judge_hello(event.name)
+        finally:
+            session.sender = sender
         if verdict is not None and verdict.is_refusal:
             # A refused HELO changes nothing (RFC 5321 §4.1.1.1), not even a transaction that is under way.
             reply = self._refuse(verb, verdict)
             session.helo, session.is_esmtp, session.protocol = previous
+            session.connection_actions[:] = noted
             return reply
         self._end_transaction()
         return Reply(250, self.service.hostname)
+
+    async def _judge_hello(self, name: str) -> Verdict | None:
+        """Ask restrictions and plugins; what an earlier HELO noted is forgotten, however many there are."""
+        session = self.session
+        session.ledger[:] = [entry for entry in session.ledger if entry.stage != "helo"]
+        for noted in self._helo_notes:
+            if noted in session.connection_actions:
+                session.connection_actions.remove(noted)
+        verdict = await self._restrict("helo")
+        already = len(session.connection_actions)
+        if verdict is None:
+            verdict = await self._ask_plugins("helo", (session, name))
+        self._helo_notes = session.connection_actions[already:]
+        return verdict
 
     async def _mail_from(self, event: ev.Mail) -> Reply:
         service, session = self.service, self.session

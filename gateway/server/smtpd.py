@@ -303,7 +303,9 @@ class SmtpdProtocol(asyncio.Protocol):
         else:
             self._service.counters.add("smtpd.internal_error")
             self._service.log.panic(f"{type(exc).__name__}: {exc} ({_where(exc)})")
-        self._transport.write(f"421 4.3.0 {self._service.hostname} {_INTERNAL_ERROR.text}\r\n".encode())
+        # What was answered before goes first: its client must not take the 421 for the answer to its message.
+        owed = self._session.data_to_send() if self._session is not None else b""
+        self._transport.write(owed + f"421 4.3.0 {self._service.hostname} {_INTERNAL_ERROR.text}\r\n".encode())
         self._close()
 
     def _hang_up(self, event: ev.Hangup) -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from gateway.hooks import Address, EditList, Envelope, Message, Session, Verdict, hookimpl
 from gateway.model.errors import SpoolError, SpoolFull, SpoolUnavailable
+from gateway.proto import smtp_events
+from gateway.server.conversation import _ANSWERS
 from gateway.testing import FakeDns, InProcessGateway
 
 Start = Callable[..., InProcessGateway]
@@ -485,3 +487,80 @@ def test_a_connection_that_dies_in_the_middle_leaves_nothing(postgate: Start) ->
         client.send(b"Subject: half\r\n")
     assert "lost connection after DATA" in wait_for_log(gateway, "lost connection after DATA")
     assert gateway.queued == []
+
+
+def test_a_second_helo_replaces_what_the_first_one_noted(postgate: Start) -> None:
+    """Also in the middle of a transaction: what HELO noted belongs to the connection, not to the mail it ends."""
+
+    seen: list[Session] = []
+
+    class Holder:
+        @hookimpl
+        def helo(self, session: Session, name: str) -> Verdict | None:
+            seen.append(session)
+            return Verdict.prepend(f"X-Helo: {name}") if name.startswith("marked") else None
+
+    gateway = postgate(plugins={"holder": Holder()})
+    with wire(gateway) as client:
+        for name in ("marked-1", "marked-2", "marked-3"):
+            client.ask(f"EHLO {name}")
+        session = seen[0]
+        assert len(session.ledger) == 1
+        client.ask("MAIL FROM:<a@s.example>")
+        client.ask("EHLO marked-4")
+        assert [verdict.argument for verdict in session.connection_actions] == ["X-Helo: marked-4"]
+        client.ask("MAIL FROM:<a@s.example>")
+        client.ask("RCPT TO:<r@d.example>")
+        client.ask("DATA")
+        client.send(MESSAGE + b".\r\n")
+        assert client.read().startswith("250 2.0.0 Ok: queued as")
+        assert gateway.queued[0].as_bytes().count(b"X-Helo: ") == 1
+        client.ask("EHLO plain")
+        assert session.connection_actions == []
+
+
+def test_a_client_named_by_xclient_gives_its_place_back(postgate: Start) -> None:
+    settings = {
+        "smtpd_authorized_xclient_hosts": "127.0.0.1",
+        "smtpd_client_event_limit_exceptions": "",
+        "smtpd_client_connection_count_limit": "1",
+    }
+    gateway = postgate(settings)
+    for number in range(3):
+        with wire(gateway) as client:
+            client.ask("EHLO proxy.example")
+            assert client.ask(f"XCLIENT ADDR=192.0.2.{number}").startswith("220")
+            assert client.ask("QUIT").startswith("221")
+            assert client.read() == ""
+
+
+def test_replies_that_are_owed_come_before_the_421_of_a_bug(postgate: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def explode(*_: object) -> None:
+        raise RuntimeError("bug")
+
+    gateway = postgate()
+    with wire(gateway) as client:
+        client.ask("EHLO c.example")
+        monkeypatch.setitem(_ANSWERS, smtp_events.Rcpt, explode)
+        client.send(b"MAIL FROM:<a@s.example>\r\nRCPT TO:<r@d.example>\r\n")
+        assert client.read().startswith("250 2.1.0")
+        assert client.read().startswith("421 4.3.0")
+
+
+def test_a_refused_helo_keeps_what_the_one_before_it_noted(postgate: Start) -> None:
+    """Else a client that is to be held would say a bad HELO after its own, and no longer be."""
+
+    class Holder:
+        @hookimpl
+        def helo(self, session: Session, name: str) -> Verdict | None:
+            return Verdict.hold("marked") if name == "marked" else Verdict.reject("bad name")
+
+    gateway = postgate(plugins={"holder": Holder()})
+    with wire(gateway) as client:
+        client.ask("EHLO marked")
+        assert client.ask("EHLO bad").startswith("554")
+        for line in ("MAIL FROM:<a@s.example>", "RCPT TO:<r@d.example>", "DATA"):
+            client.ask(line)
+        client.send(MESSAGE + b".\r\n")
+        assert client.read().startswith("250")
+        assert gateway.queued[0].envelope.is_held
