@@ -31,7 +31,7 @@ def _budget(figure: Figure) -> str:
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
-    ratio = figure.ratio
+    ratio = figure.ratio if (figure.ratio or 0) < 100 else None  # Postfix's side is next to nothing
     verdict = {True: "met", False: "MISSED", None: ""}[figure.is_met]
     return (
         figure.part, figure.name, figure.unit, _number(figure.median(POSTFIX)), _number(figure.median(GATEWAY)),
