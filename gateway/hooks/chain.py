@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Any
 
-from gateway.hooks.edit_list import EditList
+from gateway.hooks.edit_list import EditList, check_header_line
 from gateway.hooks.failure import Breaker, FailurePolicy, PluginSuspended, failure_verdict
 from gateway.hooks.watchdog import Watchdog
 from gateway.model.edits import Edit
@@ -266,6 +267,10 @@ def _innermost_frame(exc: BaseException) -> str:
     return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
 
 
+_WITH_OPERAND = frozenset({Action.FILTER, Action.REDIRECT, Action.BCC})
+_OPERAND = re.compile(r"[^\x00-\x1f\x7f]+")
+
+
 def check_verdict(result: object) -> None:
     """Refuse what is no verdict: plugins are not trusted to keep types.
 
@@ -281,6 +286,12 @@ def check_verdict(result: object) -> None:
     low, high = (400, 499) if result.action is Action.DEFER else (400, 599)
     if result.code and not (isinstance(result.code, int) and low <= result.code <= high):
         raise ValueError(f"returned a {result.action.value} Verdict with code {result.code!r}")
+    # What cannot be an octet stream (half a surrogate pair) must fail here, not while the reply is written.
+    (result.text + result.enhanced + result.argument).encode("utf-8", "surrogateescape")
+    if result.action is Action.PREPEND:
+        check_header_line(result.argument)
+    elif result.action in _WITH_OPERAND and not _OPERAND.fullmatch(result.argument):
+        raise ValueError(f"returned a {result.action.value} Verdict with argument {result.argument[:100]!r}")
 
 
 def call_observer(

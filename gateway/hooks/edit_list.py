@@ -86,6 +86,19 @@ class EditList:
         return address
 
 
+def check_header_line(line: str) -> None:
+    """Refuse text that is not one whole header line, ``Name: value``, folded perhaps.
+
+    Raises:
+        ValueError: see :class:`EditList`.
+    """
+    name, colon, value = line.rstrip("\r\n").partition(":")
+    if not colon:
+        raise ValueError(f"not a header line: {line[:100]!r}")
+    _name(name.rstrip(" \t"))
+    _value(value)
+
+
 def _name(name: str) -> str:
     raw = name.encode("utf-8", "surrogateescape")
     if not raw or not _NAME_OCTETS.issuperset(raw):

@@ -306,3 +306,29 @@ def test_observers_see_others_verdicts_and_cannot_disturb() -> None:
     assert bench.run() is NO
     assert seen == [("mail", "p0")], "its own verdict is not shown to p0"
     assert "plugin watcher: verdict: RuntimeError: observer is ill" in bench.log
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        Verdict.prepend("X-A: b\r\n\r\nbody"),
+        Verdict.prepend("no header"),
+        Verdict.redirect(""),
+        Verdict.redirect("a@b.example\r\nDATA"),
+        Verdict.bcc("a\0@b.example"),
+        Verdict.filter("smtp:[192.0.2.1]\n"),
+        Verdict.reject("half a pair: \ud800"),
+    ],
+)
+def test_operands_that_could_break_the_message_are_a_failure(verdict: Verdict) -> None:
+    """Plugins often pass on what they read; nothing of it may become a second header, command or reply."""
+    bench = Bench(lambda session: verdict)
+    answer = bench.run()
+    assert answer is not None and (answer.action, answer.code) == (Action.DEFER, 451)
+    assert bench.noted == []
+
+
+def test_a_folded_header_may_be_prepended() -> None:
+    bench = Bench(lambda session: Verdict.prepend("X-A: b\n\tc"))
+    assert bench.run() is None
+    assert len(bench.noted) == 1
