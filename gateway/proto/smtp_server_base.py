@@ -22,6 +22,8 @@ _SKIP_LIMIT = 10_240_000  # octets of refused chunks a session may make us read 
 END_OF_MESSAGE = "END-OF-MESSAGE"
 """The verb of a refusal after the last octet, as Postfix logs it."""
 
+_BETWEEN_COMMANDS = frozenset({State.GREETED, State.IDLE, State.MAIL, State.RCPT})
+
 
 class SessionBase:
     """State of one connection, and its bookkeeping.
@@ -93,6 +95,15 @@ class SessionBase:
     def may_receive(self) -> bool:
         """False when enough is buffered: stop reading until events have consumed it."""
         return len(self._buffer) - self._pos < MAX_BUFFERED
+
+    @property
+    def is_drained(self) -> bool:
+        """Between two commands, nothing left to look at: ``next_event`` would say NEED_DATA. A cheap way to know."""
+        return (
+            self._pos >= len(self._buffer)
+            and self.state in _BETWEEN_COMMANDS
+            and not (self.error_count or self._eof or self._early or self._question)
+        )
 
     @property
     def has_helo(self) -> bool:

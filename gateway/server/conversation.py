@@ -28,6 +28,7 @@ RCPT_OK = Reply(250, "Ok", "2.1.5")
 DATA_OK = Reply(354, "End data with <CR><LF>.<CR><LF>")
 UNKNOWN_COMMAND = Reply(500, "Error: command not recognized", "5.5.2")
 SPOOL_FULL = Reply(452, "Insufficient system storage", "4.3.1")
+Answer = Reply | Coroutine[Any, Any, Reply]
 SPOOL_ERROR = Reply(451, "Error: queue file write error", "4.3.0")
 
 
@@ -67,12 +68,11 @@ class Conversation:
         return await self._judge_connection()
 
     async def _judge_connection(self) -> Reply:
-        verdict = await self._restrict("connect")
-        if verdict is None:
-            verdict = await self._ask_plugins("connect", (self.session,))
-        if verdict is not None and verdict.is_refusal:
-            return self._refuse("CONNECT", verdict, 554)
-        return Reply(220, self.service.banner)
+        if "connect" in self.service.asked:
+            verdict = await self._judge("connect", (self.session,))
+            if verdict is not None and verdict.is_refusal:
+                return self._refuse("CONNECT", verdict, 554)
+        return self.service.banner
 
     def lost(self, summary: str) -> None:
         """The connection is gone: tell observers, let go of everything.
@@ -117,11 +117,20 @@ class Conversation:
 
     # --- questions ---------------------------------------------------------------------------------------------------
 
-    def answer(self, event: ev.Question) -> Coroutine[Any, Any, Reply]:
-        """Judge one event; the reply goes to the session."""
+    def answer(self, event: ev.Question) -> Answer:
+        """Judge one event: the reply for the session, or a coroutine that gives it where somebody has to be asked."""
         return _ANSWERS[type(event)](self, event)
 
-    async def _hello(self, event: ev.Hello) -> Reply:
+    def _hello(self, event: ev.Hello) -> Answer:
+        if "helo" in self.service.asked:
+            return self._judged_hello(event)
+        self._end_transaction()
+        session = self.session
+        session.helo, session.is_esmtp = event.name, event.is_esmtp
+        session.protocol = "ESMTP" if event.is_esmtp else "SMTP"
+        return self.service.hello_reply
+
+    async def _judged_hello(self, event: ev.Hello) -> Reply:
         verb = "EHLO" if event.is_esmtp else "HELO"
         session = self.session
         previous = session.helo, session.is_esmtp, session.protocol
@@ -140,7 +149,7 @@ class Conversation:
             session.connection_actions[:] = noted
             return reply
         self._end_transaction()
-        return Reply(250, self.service.hostname)
+        return self.service.hello_reply
 
     async def _judge_hello(self, name: str) -> Verdict | None:
         """Ask restrictions and plugins; what an earlier HELO noted is forgotten, however many there are."""
@@ -151,12 +160,12 @@ class Conversation:
                 session.connection_actions.remove(noted)
         verdict = await self._restrict("helo")
         already = len(session.connection_actions)
-        if verdict is None:
+        if verdict is None and self.service.chains["helo"]:
             verdict = await self._ask_plugins("helo", (session, name))
         self._helo_notes = session.connection_actions[already:]
         return verdict
 
-    async def _mail_from(self, event: ev.Mail) -> Reply:
+    def _mail_from(self, event: ev.Mail) -> Answer:
         service, session = self.service, self.session
         if self.is_counted and not service.limits.message(session.client.address):
             reply = Reply(450, "Error: too much mail from " + session.client.address, "4.7.1")
@@ -164,9 +173,13 @@ class Conversation:
         if not service.has_room(event.size):
             return self._logged("MAIL", SPOOL_FULL)
         session.sender, session.mail_params, session.size_bytes = event.address, event.params, event.size
-        verdict = await self._restrict("mail")
-        if verdict is None:
-            verdict = await self._ask_plugins("mail", (session, event.address, event.params))
+        if "mail" in service.asked:
+            return self._judged_mail(event)
+        self._mail = event
+        return MAIL_OK
+
+    async def _judged_mail(self, event: ev.Mail) -> Reply:
+        verdict = await self._judge("mail", (self.session, event.address, event.params))
         if verdict is not None and verdict.is_refusal:
             reply = self._refuse("MAIL", verdict)
             self._end_transaction()
@@ -181,9 +194,7 @@ class Conversation:
             return self._logged("RCPT", reply)
         session.recipient, session.rcpt_params = event.address, event.params
         try:
-            verdict = await self._restrict("rcpt")
-            if verdict is None:
-                verdict = await self._ask_plugins("rcpt", (session, event.address, event.params), str(event.address))
+            verdict = await self._judge("rcpt", (session, event.address, event.params), str(event.address))
             if verdict is not None and verdict.is_refusal:
                 return self._refuse("RCPT", verdict)
         finally:
@@ -195,19 +206,21 @@ class Conversation:
         session.rcpt_count += 1
         return RCPT_OK
 
-    async def _data(self, event: ev.DataBegin) -> Reply:
-        verb = "BDAT" if event.is_bdat else "DATA"
-        session = self.session
-        verdict = await self._restrict("predata")
-        if verdict is None:
-            verdict = await self._ask_plugins("predata", (session,))
-        if verdict is not None and verdict.is_refusal:
-            reply = self._refuse(verb, verdict)
-            if event.is_bdat:
-                self._end_transaction()
-            return reply
+    def _data(self, event: ev.DataBegin) -> Answer:
+        return self._judged_data(event) if "predata" in self.service.asked else self._begin_message()
+
+    async def _judged_data(self, event: ev.DataBegin) -> Reply:
+        verdict = await self._judge("predata", (self.session,))
+        if verdict is None or not verdict.is_refusal:
+            return self._begin_message()
+        reply = self._refuse("BDAT" if event.is_bdat else "DATA", verdict)
+        if event.is_bdat:
+            self._end_transaction()
+        return reply
+
+    def _begin_message(self) -> Reply:
         assert self._mail is not None
-        self._intake = Intake(self.service, session, self._mail, self._note)
+        self._intake = Intake(self.service, self.session, self._mail, self._note)
         return DATA_OK
 
     async def _end_of_data(self, event: ev.BodyEnd) -> Reply:
@@ -284,6 +297,13 @@ class Conversation:
 
     # --- what every answer needs -------------------------------------------------------------------------------------
 
+    async def _judge(self, stage: str, arguments: tuple[Any, ...], recipient: str = "") -> Verdict | None:
+        """The restriction list of a stage first, then its plugins: the first refusal, or what ends the stage."""
+        verdict = await self._restrict(stage)
+        if verdict is None and self.service.chains[stage]:
+            verdict = await self._ask_plugins(stage, arguments, recipient)
+        return verdict
+
     async def _restrict(self, stage: str) -> Verdict | None:
         """Evaluate the restriction list of a stage, and show its ledger entries to the ``verdict`` observers."""
         judge = self.service.judges[stage]
@@ -300,10 +320,7 @@ class Conversation:
         return verdict
 
     async def _ask_plugins(self, stage: str, arguments: tuple[Any, ...], recipient: str = "") -> Verdict | None:
-        chain = self.service.chains[stage]
-        if not chain:
-            return None
-        session = self.session
+        chain, session = self.service.chains[stage], self.session
 
         def note(verdict: Verdict) -> None:
             self._note(stage, verdict)
@@ -353,7 +370,7 @@ class Conversation:
         self._mail = None
 
 
-_ANSWERS: dict[type[Any], Callable[[Conversation, Any], Coroutine[Any, Any, Reply]]] = {
+_ANSWERS: dict[type[Any], Callable[[Conversation, Any], Answer]] = {
     ev.Hello: Conversation._hello,
     ev.Mail: Conversation._mail_from,
     ev.Rcpt: Conversation._rcpt_to,

@@ -14,6 +14,7 @@ from gateway.config import Config
 from gateway.hooks.chain import Chain, Runtime
 from gateway.hooks.manager import PluginManager
 from gateway.maps.match_list import NetworkList
+from gateway.model.reply import Reply
 from gateway.model.session import Client, Session
 from gateway.model.verdict import Verdict
 from gateway.net.hosts_file import HostsFile
@@ -91,7 +92,10 @@ class SmtpdService:
             stage: None if engine.is_silent(stage) else judge for stage, judge in engine_stages.items()
         }
         self.observers = {hook: plugins.observers(hook) for hook in OBSERVERS}
-        self.banner = config.text("smtpd_banner")
+        # Stages at which somebody has to be asked; at the others the answer is known without waiting.
+        self.asked = frozenset(stage for stage in SESSION_STAGES if self.judges[stage] or self.chains[stage])
+        self.banner = Reply(220, config.text("smtpd_banner"))
+        self.hello_reply = Reply(250, config.text("myhostname"))
         self.hostname = config.text("myhostname")
         self.timeout_s = config.seconds("smtpd_timeout")
         self.soft_bounce = config.boolean("soft_bounce")

@@ -18,58 +18,13 @@ from gateway.net.eager import start
 from gateway.proto import smtp_events as ev
 from gateway.proto.proxy import ProxyHeader, ProxyParser
 from gateway.proto.smtp_server import ServerSession
-from gateway.server.conversation import Conversation
+from gateway.server.conversation import Answer, Conversation
+from gateway.server.registry import CLOSING_GRACE_S, SessionRegistry
 from gateway.server.service import SmtpdService
 
 _INTERNAL_ERROR = Reply(421, "Server error, try again later", "4.3.0", close=True)
-_CLOSING_GRACE_S = 5.0
 _BACKLOG = 4096
 _QUESTIONS = frozenset(ev.QUESTIONS)
-
-
-class SessionRegistry:
-    """The open sessions of a process: their number is bounded, and a stopping process waits for them."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.open: set[SmtpdProtocol] = set()
-        self.is_stopping = False
-        self._empty: asyncio.Event | None = None
-
-    def add(self, protocol: SmtpdProtocol) -> bool:
-        """Take a session in; False when there are too many."""
-        if len(self.open) >= self.limit:
-            return False
-        self.open.add(protocol)
-        return True
-
-    def discard(self, protocol: SmtpdProtocol) -> None:
-        """Let a session go."""
-        self.open.discard(protocol)
-        if not self.open and self._empty is not None:
-            self._empty.set()
-
-    async def finish(self, grace_s: float) -> None:
-        """Let sessions end: all of them go on until the last seconds; then idle clients get 421, transactions end.
-
-        Args:
-            grace_s: seconds in all: minutes at a reload, a few at a stop.
-        """
-        await self._until_empty(grace_s - _CLOSING_GRACE_S)
-        self.is_stopping = True
-        for protocol in tuple(self.open):
-            protocol.stop_when_idle()
-        await self._until_empty(min(grace_s, _CLOSING_GRACE_S) - 0.5)
-        for protocol in tuple(self.open):
-            protocol.abort()
-
-    async def _until_empty(self, deadline_s: float) -> None:
-        if self.open and deadline_s > 0:
-            self._empty = asyncio.Event()
-            try:
-                await asyncio.wait_for(self._empty.wait(), deadline_s)
-            except TimeoutError:
-                return
 
 
 class SmtpdProtocol(asyncio.Protocol):
@@ -250,9 +205,16 @@ class SmtpdProtocol(asyncio.Protocol):
                 if isinstance(event, ev.Wait):
                     break
                 if type(event) in _QUESTIONS:
-                    self._is_busy = True
-                    answer = conversation.answer(cast(ev.Question, event))
-                    self._track(start(answer, self._answered, self._failed, self._loop))
+                    answer = self._ask(conversation, cast(ev.Question, event))
+                    if isinstance(answer, Reply):
+                        session.reply(answer)
+                    elif answer is None:
+                        return
+                    else:
+                        self._is_busy = True
+                        self._track(start(answer, self._answered, self._failed, self._loop))
+                    if session.is_drained:
+                        break
                 elif isinstance(event, ev.BodyChunk):
                     conversation.take_content(event.data)
                 elif isinstance(event, ev.Hangup):
@@ -269,6 +231,14 @@ class SmtpdProtocol(asyncio.Protocol):
                 self._transport.write(data)
         if self._registry.is_stopping:
             self.stop_when_idle()
+
+    def _ask(self, conversation: Conversation, event: ev.Question) -> Answer | None:
+        """The answer to a question; None when that failed and the connection is closing."""
+        try:
+            return conversation.answer(event)
+        except Exception as exc:
+            self._failed(exc)
+            return None
 
     def _track(self, task: asyncio.Task[Any] | None) -> None:
         """Keep the task of an answer that takes time, and leave further octets to the kernel meanwhile."""
@@ -326,7 +296,7 @@ class SmtpdProtocol(asyncio.Protocol):
         self._transport.close()
         # A peer that reads nothing would keep a closing transport for ever.
         if not self._transport.is_closing() or self._transport.get_write_buffer_size():
-            self._arm(_CLOSING_GRACE_S)
+            self._arm(CLOSING_GRACE_S)
 
     # --- deadlines ---------------------------------------------------------------------------------------------------
 

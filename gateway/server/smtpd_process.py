@@ -10,7 +10,8 @@ from gateway.hooks.manager import PluginManager
 from gateway.net.resolver import Resolver
 from gateway.net.worker import WorkerContext
 from gateway.server.builder import ServiceBuilder
-from gateway.server.smtpd import SessionRegistry, serve
+from gateway.server.registry import SessionRegistry
+from gateway.server.smtpd import serve
 from gateway.spool.body import BodyWriter
 from gateway.spool.client import SpoolClient
 from gateway.spool.queue_id import QueueIds

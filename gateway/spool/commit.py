@@ -383,12 +383,15 @@ class GroupCommit:
         self._collect()
         while self._waiting and self._database.is_open:
             batch = self._take()
+            left_before = len(self._waiting)
             error = self._apply(batch)
             if error is None:
                 self._commit(batch)
                 self._collect()
             else:
                 self._fail(batch, error)
+            # What came back failed. It may fail for want of room, once; a disk that is broken is left alone.
+            if len(self._waiting) > left_before and not self._room.give_up_reserve():
                 break
         left = list(self._waiting)
         self._waiting.clear()

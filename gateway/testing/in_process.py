@@ -22,7 +22,8 @@ from gateway.model.errors import SpoolError
 from gateway.net.resolver import Resolver
 from gateway.observe import Counters, MailLog
 from gateway.server.builder import ServiceBuilder
-from gateway.server.smtpd import SessionRegistry, serve
+from gateway.server.registry import SessionRegistry
+from gateway.server.smtpd import serve
 from gateway.spool.body import BodyWriter
 from gateway.spool.queue_id import QueueIds
 from gateway.testing.fake_dns import FakeDns

@@ -153,10 +153,10 @@ def test_client_name_from_dns_comes_before_the_banner(postgate: Start) -> None:
 
 
 def test_session_limit(postgate: Start) -> None:
-    from gateway.server import smtpd
+    from gateway.server import registry
 
     gateway = postgate()
-    assert smtpd.SessionRegistry(1).limit == 1
+    assert registry.SessionRegistry(1).limit == 1
     with wire(gateway), wire(gateway) as second:
         assert second.ask("NOOP").startswith("250 ")
 
