@@ -198,3 +198,41 @@ def test_the_file_shrinks_after_a_large_queue(tmp_path: Path, make_mail: Mail) -
         assert path.stat().st_size < 10 * 1024 * 1024
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("prefix", ["COMMIT", "DELETE"])
+def test_a_full_disk_at_the_end_costs_no_removal(tmp_path: Path, make_mail: Mail, *, log: Any, prefix: str) -> None:
+    """The reserve is there for this: what was delivered must not be delivered again at the next start."""
+
+    async def run() -> str:
+        store = Store.open(str(tmp_path), log=log)
+        envelope, content = make_mail()
+        await store.put(envelope, content)
+        _inject(store, prefix, sqlite3.SQLITE_FULL)
+        store.remove(envelope.queue_id)
+        store.close()
+        return envelope.queue_id
+
+    queue_id = asyncio.run(run())
+    store = Store.open(str(tmp_path), log=log)
+    assert store.envelope(queue_id) is None
+    store.close()
+
+
+def test_a_disk_that_fails_at_the_end_is_left(tmp_path: Path, make_mail: Mail, log: Any) -> None:
+    async def run() -> str:
+        store = Store.open(str(tmp_path), log=log)
+        envelope, content = make_mail()
+        await store.put(envelope, content)
+        failing = _inject(store, "COMMIT", IOERR_FSYNC, times=100)
+        removed = store.remove(envelope.queue_id)
+        store.close()
+        assert failing.left >= 98
+        with pytest.raises(SpoolError):
+            await removed
+        return envelope.queue_id
+
+    queue_id = asyncio.run(run())
+    store = Store.open(str(tmp_path), log=log)
+    assert store.envelope(queue_id) is not None
+    store.close()
