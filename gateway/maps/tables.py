@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from gateway.maps.cidr import CidrTable
 from gateway.maps.fail import FailTable
+from gateway.maps.guarded import GuardedTable
 from gateway.maps.inline import InlineTable
 from gateway.maps.regexp import RegexpTable
 from gateway.maps.source import Surroundings
 from gateway.maps.static import StaticTable
-from gateway.maps.table import Table
+from gateway.maps.table import MemoryTable, Table
 from gateway.maps.texthash import TexthashTable
 from gateway.model.errors import ConfigError
 
@@ -95,7 +96,12 @@ class Tables:
         if not colon or not name:
             raise ConfigError(f'table "{spec}": expected type:name')
         if kind in self._types:
-            return self._types[kind](name, self._config)
+            table = self._types[kind](name, self._config)
+            if isinstance(table, MemoryTable):
+                return table
+            if not isinstance(table, Table):
+                raise ConfigError(f"table {spec}: the plugin made a {type(table).__name__}, not a Table")
+            return GuardedTable(spec, table, self._config.seconds("plugin_timeout"))
         if kind not in _TYPES:
             raise ConfigError(f'table {spec}: unknown type "{kind}"; known: {", ".join(self.types)}')
         return _TYPES[kind](spec, name, self._around)

@@ -9,6 +9,7 @@ import pytest
 from gateway.config import Config
 from gateway.hooks.manager import PluginManager
 from gateway.maps import Table, Tables
+from gateway.maps.guarded import GuardedTable
 from gateway.model.address import Address
 from gateway.model.errors import ConfigError, TableError
 from gateway.model.session import Client, Session
@@ -77,7 +78,9 @@ def test_tables_that_wait() -> None:
     verdict, _, tables = judged("check_recipient_access remote:user@=REJECT")
     assert verdict is not None
     assert verdict.action is Action.REJECT
-    table = tables.opened("remote:user@=REJECT")
+    guarded = tables.opened("remote:user@=REJECT")
+    assert isinstance(guarded, GuardedTable)
+    table = guarded.table
     assert isinstance(table, Remote)
     assert table.asked == [
         "user+x@local.example", "user@local.example", "local.example", "example", "user+x@", "user@",

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from gateway.config import Config
+from gateway.maps import Table, Tables
+from gateway.model.errors import TableError
+from gateway.net.eager import start
+
+
+class PluginTable(Table):
+    """A table with a plugin's own idea of a lookup."""
+
+    def __init__(self, answer: Callable[[str], Awaitable[object]]) -> None:
+        super().__init__("ours:x")
+        self.answer = answer
+
+    async def find(self, key: str) -> str | None:
+        return await self.answer(key)  # type: ignore[return-value]
+
+
+def opened(answer: Callable[[str], Awaitable[object]]) -> Table:
+    config = Config.from_settings({"plugin_timeout": "1s"})
+    return Tables(config, types={"ours": lambda name, config: PluginTable(answer)}).open("ours:x")
+
+
+async def with_timeout(key: str) -> str:
+    async with asyncio.timeout(5):
+        await asyncio.sleep(0)
+    return key.upper()
+
+
+async def hang(key: str) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+async def fail(key: str) -> None:
+    raise OSError("server has gone away")
+
+
+async def cancel(key: str) -> None:
+    raise asyncio.CancelledError
+
+
+async def number(key: str) -> int:
+    return 550
+
+
+@pytest.mark.parametrize("answer", [hang, fail, cancel, number])
+def test_a_table_that_misbehaves_has_no_answer_now(answer: Callable[[str], Awaitable[object]]) -> None:
+    async def run() -> None:
+        with pytest.raises(TableError, match="table ours:x: "):
+            await opened(answer).find("key")
+
+    asyncio.run(run())
+
+
+def test_a_lookup_before_there_is_a_task_may_use_timeouts() -> None:
+    """Policy starts without a task; what a library does in a lookup must not notice."""
+
+    async def run() -> None:
+        outcome: list[object] = []
+        task = start(opened(with_timeout).find("key"), outcome.append, outcome.append, asyncio.get_running_loop())
+        assert task is not None
+        await task
+        await asyncio.sleep(0)
+        assert outcome == ["KEY"]
+
+    asyncio.run(run())
