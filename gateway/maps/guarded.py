@@ -32,7 +32,7 @@ class GuardedTable(Table):
 
     async def find(self, key: str) -> str | None:
         """What the table says; TableError when it fails, hangs, or says what is no text."""
-        task = asyncio.ensure_future(self.table.find(key))
+        task = asyncio.ensure_future(self._ask(key))
         try:
             value = await with_deadline(task, self._deadline_s)
         except TableError:
@@ -47,6 +47,9 @@ class GuardedTable(Table):
         if value is not None and not isinstance(value, str):
             raise TableError(self.spec, f"returned {type(value).__name__}, a str or None is wanted")
         return value
+
+    async def _ask(self, key: str) -> object:
+        return await self.table.find(key)
 
     async def close(self) -> None:
         """Close the plugin's table."""

@@ -50,14 +50,15 @@ def test_not_a_table(spec: str) -> None:
 
 
 def test_types_of_plugins() -> None:
-    tables = Tables(CONFIG, {"slow": lambda name, config: Slow(f"slow:{name}")})
+    slow = Slow("slow:x")
+    tables = Tables(CONFIG, {"slow": lambda name, config: slow})
     table = tables.open("slow:x")
     assert table is tables.open("slow:x")
     assert asyncio.run(table.find("ab")) == "abab"
     assert tables.has_type("proxy:slow:x")
     assert not tables.has_type("hash:x")
     asyncio.run(tables.close())
-    assert table.closed == 1
+    assert slow.closed == 1
     assert tables.opened("slow:x") is None
 
 
