@@ -34,16 +34,23 @@ class SmtpdProtocol(asyncio.Protocol):
         service: the listener's shared parts.
         registry: of the process.
         loop: the running loop.
+        local: address and port of the listener, None when it is bound to all addresses: then each socket is asked.
     """
 
     __slots__ = (
         "_can_write", "_closing", "_conversation", "_is_busy",
-        "_is_paused", "_is_pumping", "_last_activity", "_loop", "_pending",
+        "_is_paused", "_is_pumping", "_last_activity", "_local", "_loop", "_pending",
         "_proxy", "_registry", "_service", "_session", "_task", "_timer", "_transport",
     )  # fmt: skip
 
-    def __init__(self, service: SmtpdService, registry: SessionRegistry, loop: asyncio.AbstractEventLoop) -> None:
-        self._service, self._registry, self._loop = service, registry, loop
+    def __init__(
+        self,
+        service: SmtpdService,
+        registry: SessionRegistry,
+        loop: asyncio.AbstractEventLoop,
+        local: tuple[str, str] | None = None,
+    ) -> None:
+        self._service, self._registry, self._loop, self._local = service, registry, loop, local
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._session: ServerSession | None = None
         self._conversation: Conversation | None = None
@@ -70,8 +77,13 @@ class SmtpdProtocol(asyncio.Protocol):
             self._proxy = ProxyParser()
             self._arm(self._service.proxy_timeout_s)
             return
-        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        self._begin(_address(peer), _port(peer), _address(local), _port(local))
+        self._begin_as_connected()
+
+    def _begin_as_connected(self) -> None:
+        """Begin with the socket's own end points."""
+        peer = self._transport.get_extra_info("peername")
+        local = self._local or _end_point(self._transport.get_extra_info("sockname"))
+        self._begin(*_end_point(peer), *local)
 
     def _begin(self, address: str, port: str, server_address: str, server_port: str) -> None:
         session = Session(
@@ -141,14 +153,13 @@ class SmtpdProtocol(asyncio.Protocol):
             return
         self._proxy = None
         if not isinstance(header, ProxyHeader):
-            peer = _address(self._transport.get_extra_info("peername"))
+            peer = _end_point(self._transport.get_extra_info("peername"))[0]
             self._service.log.warning(f"haproxy read: unexpected reply from {peer}: {header}")
             self._transport.abort()
             return
         self._pending = header.rest
         if header.is_local:
-            peer, local = self._transport.get_extra_info("peername"), self._transport.get_extra_info("sockname")
-            self._begin(_address(peer), _port(peer), _address(local), _port(local))
+            self._begin_as_connected()
         else:
             self._begin(header.client_address, header.client_port, header.server_address, header.server_port)
 
@@ -347,19 +358,22 @@ class SmtpdProtocol(asyncio.Protocol):
 async def serve(listener: socket.socket, service: SmtpdService, registry: SessionRegistry) -> asyncio.Server:
     """Accept connections on a bound socket."""
     loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: SmtpdProtocol(service, registry, loop), sock=listener, backlog=_BACKLOG)
+    bound = _end_point(listener.getsockname())
+    local = None if bound[0] in ("0.0.0.0", "::") else bound  # noqa: S104  # compared, not bound
+    return await loop.create_server(
+        lambda: SmtpdProtocol(service, registry, loop, local), sock=listener, backlog=_BACKLOG
+    )
 
 
-def _address(name: Any) -> str:
-    if isinstance(name, tuple) and name:
-        address = str(name[0])
-        # An IPv4 client on an IPv6 socket is an IPv4 client.
-        return address[7:] if address.startswith("::ffff:") and "." in address else address.partition("%")[0]
-    return "unknown"
-
-
-def _port(name: Any) -> str:
-    return str(name[1]) if isinstance(name, tuple) and len(name) > 1 else "unknown"
+def _end_point(name: Any) -> tuple[str, str]:
+    """Address and port of a socket name; an IPv4 client on an IPv6 socket is an IPv4 client."""
+    if not isinstance(name, tuple) or len(name) < 2:
+        return "unknown", "unknown"
+    address = str(name[0])
+    if ":" in address:
+        is_mapped = address.startswith("::ffff:") and "." in address
+        address = address[7:] if is_mapped else address.partition("%")[0]
+    return address, str(name[1])
 
 
 def _where(exc: BaseException) -> str:
