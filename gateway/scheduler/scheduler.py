@@ -87,14 +87,9 @@ class Scheduler:
             delivered_hook=delivered_hook,
             clock=clock,
         )
+        lifetimes = self._settings.lifetimes
         self._completion = Completion(
-            store,
-            reporter,
-            log=log,
-            lifetimes=self._settings.lifetimes,
-            gone=self._gone,
-            spawn=self._spawn,
-            clock=clock,
+            store, reporter, log=log, lifetimes=lifetimes, gone=self._gone, spawn=self._spawn, clock=clock
         )
         self._dispatcher = self._make_dispatcher(config, self._settings, transports, router)
 
@@ -121,7 +116,10 @@ class Scheduler:
             SpoolError: it could not be stored.
         """
         await self._store.put(envelope, content)
-        self.enqueue(envelope, content)
+        try:
+            self.enqueue(envelope, content)
+        except Exception as exc:  # a bug; but it is durable, and who were told otherwise would submit it again
+            self._qmgr.panic(f"{envelope.queue_id}: {type(exc).__name__}: {exc}; it stays queued")
 
     async def run(self) -> None:
         """Pull what is due from the spool until :meth:`stop`; then give running deliveries their time to end."""

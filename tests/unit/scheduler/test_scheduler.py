@@ -300,3 +300,21 @@ def test_a_routing_bug_defers_and_frees_the_message() -> None:
         await rig.stop()
 
     asyncio.run(main())
+
+
+def test_what_is_durable_is_not_reported_as_failed() -> None:
+    """Pickup would post it again at each look, the bouncer would bounce again."""
+
+    async def main() -> None:
+        rig = SchedulerRig()
+
+        def broken(*_: Any) -> None:
+            raise KeyError("bug")
+
+        rig.scheduler._dispatcher.dispatch = broken  # type: ignore[method-assign]
+        await rig.scheduler.submit(message("A1", "u@a.example"), CONTENT)
+        assert [e.queue_id for e in rig.store.all()] == ["A1"]
+        assert rig.lines("it stays queued")
+        await rig.stop()
+
+    asyncio.run(main())
