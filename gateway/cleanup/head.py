@@ -14,6 +14,10 @@ from gateway.model.content import Content
 # Printable ASCII but ":"; white space before the colon is obsolete, and common (RFC 5322 §4.5.3).
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
 _FOLD = (32, 9)
+# The usual case in one go; \n ends a line here, for CR without LF cannot be in it.
+_GOOD_BLOCK = re.compile(rb"(?:[!-9;-~]+[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*)*")
+_NAME = re.compile(rb"^([!-9;-~]+)[ \t]*:", re.MULTILINE)
+_MESSAGE_ID = re.compile(rb"^message-id[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE | re.IGNORECASE)
 
 
 def split_head(data: bytes, *, is_whole: bool = True) -> Content:
@@ -44,6 +48,8 @@ def split_head(data: bytes, *, is_whole: bool = True) -> Content:
 
 def _first_bad_line(head: bytes) -> int | None:
     """Offset of the first line that is neither a header nor a continuation of one."""
+    if _GOOD_BLOCK.fullmatch(head):
+        return None
     offset = 0
     match = _FIELD.match
     for line in head.split(b"\r\n"):
@@ -71,28 +77,11 @@ class HeadFacts(msgspec.Struct, frozen=True, gc=False):
 
 def examine(head: bytes) -> HeadFacts:
     """Read names, Message-ID and the number of hops. Cost: O(len(head))."""
-    names: list[bytes] = []
+    names = _NAME.findall(head.lower())
     message_id = ""
-    hops = 0
-    for line in head.split(b"\r\n"):
-        if not line or line[0] in _FOLD:
-            continue
-        name, _, value = line.partition(b":")
-        name = name.rstrip().lower()
-        names.append(name)
-        if name == b"received":
-            hops += 1
-        elif name == b"message-id" and not message_id:
-            message_id = value.strip().decode("utf-8", "replace")
-            if not message_id:  # folded before its value
-                message_id = _folded_value(head, line)
-    return HeadFacts(message_id, hops, frozenset(names))
-
-
-def _folded_value(head: bytes, line: bytes) -> str:
-    start = head.index(line) + len(line)
-    following = head[start + 2 : head.find(b"\r\n", start + 2)]
-    return following.strip().decode("utf-8", "replace") if following[:1] in (b" ", b"\t") else ""
+    if b"message-id" in names and (match := _MESSAGE_ID.search(head)):
+        message_id = b" ".join(match[1].split()).decode("utf-8", "replace")
+    return HeadFacts(message_id, names.count(b"received"), frozenset(names))
 
 
 def truncate_headers(head: bytes, limit: int) -> bytes:

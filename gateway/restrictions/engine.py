@@ -97,6 +97,8 @@ class RestrictionEngine:
         self._is_delayed = config.boolean("smtpd_delay_reject")
         self._wants_listed_recipient = config.boolean("smtpd_reject_unlisted_recipient")
         self._wants_listed_sender = config.boolean("smtpd_reject_unlisted_sender")
+        early = ("smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sender_restrictions")
+        self._has_delayed = self._wants_listed_sender or any(self._lists[parameter] for parameter in early)
         self._relay_code = config.integer("relay_domains_reject_code")
         self._results: dict[tuple[str, Subject, str], tuple[Step, ...] | None] = {}
         self._classes, self._warn = classes, tables.warn_once
@@ -158,7 +160,7 @@ class RestrictionEngine:
             return None
         progress.is_recipient_checked = False
         if self._is_delayed:
-            verdict = await self._delayed(session, progress)
+            verdict = await self._delayed(session, progress) if self._has_delayed else None
             if verdict is not None:
                 return verdict
         else:
