@@ -5,12 +5,21 @@ Source: postconf(5) smtpd_peername_lookup, RFC 1912 §2.1; XCLIENT_README.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from gateway.model.session import Client
 from gateway.net.hosts_file import HostsFile
 from gateway.net.resolver import DnsNotFound, DnsTemporary, Resolver
 from gateway.proto.xclient import TEMPUNAVAIL
+
+# With these a HELO name could pass for more than a name in a log line or in Received; Postfix has "?" for them too.
+_NO_NAME = re.compile(r'[\x00-\x20\x7f<>()\\";@]')
+
+
+def safe_helo(name: str) -> str:
+    """A HELO name as logs, headers and rules may have it."""
+    return _NO_NAME.sub("?", name)
 
 
 async def identify(address: str, port: str, resolver: Resolver | None, hosts: HostsFile) -> Client:

@@ -18,7 +18,7 @@ from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
 from gateway.proto import smtp_events as ev
 from gateway.server import reports
-from gateway.server.client_name import identify, told_client
+from gateway.server.client_name import identify, safe_helo, told_client
 from gateway.server.intake import Intake
 from gateway.server.service import SmtpdService
 
@@ -126,7 +126,7 @@ class Conversation:
             return self._judged_hello(event)
         self._end_transaction()
         session = self.session
-        session.helo, session.is_esmtp = event.name, event.is_esmtp
+        session.helo, session.is_esmtp = safe_helo(event.name), event.is_esmtp
         session.protocol = "ESMTP" if event.is_esmtp else "SMTP"
         return self.service.hello_reply
 
@@ -134,7 +134,7 @@ class Conversation:
         verb = "EHLO" if event.is_esmtp else "HELO"
         session = self.session
         previous = session.helo, session.is_esmtp, session.protocol
-        session.helo, session.is_esmtp = event.name, event.is_esmtp
+        session.helo, session.is_esmtp = safe_helo(event.name), event.is_esmtp
         session.protocol = "ESMTP" if event.is_esmtp else "SMTP"
         noted, sender = list(session.connection_actions), session.sender
         session.sender = None  # what is noted now belongs to the connection, not to the mail that this may end
@@ -267,7 +267,7 @@ class Conversation:
         session, given = self.session, event.attributes
         session.client = told_client(session.client, given)
         if "HELO" in given:
-            session.helo = given["HELO"] or ""
+            session.helo = safe_helo(given["HELO"] or "")
         if "PROTO" in given:
             session.protocol = given["PROTO"] or session.protocol
         if "DESTADDR" in given:

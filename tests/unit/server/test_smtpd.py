@@ -564,3 +564,16 @@ def test_a_refused_helo_keeps_what_the_one_before_it_noted(postgate: Start) -> N
         client.send(MESSAGE + b".\r\n")
         assert client.read().startswith("250")
         assert gateway.queued[0].envelope.is_held
+
+
+def test_a_helo_name_cannot_pass_for_more_in_log_and_received(postgate: Start) -> None:
+    gateway = postgate()
+    with wire(gateway) as client:
+        client.ask('HELO a> from=<b@c> (x [192.0.2.9])\tby "mx"; \x1b\\')
+        client.ask("MAIL FROM:<a@s.example>")
+        client.ask("RCPT TO:<r@d.example>")
+        client.ask("DATA")
+        client.send(MESSAGE + b".\r\n")
+        assert client.read().startswith("250")
+    head = gateway.queued[0].as_bytes()
+    assert head.startswith(b"Received: from a??from=?b?c???x?[192.0.2.9]??by??mx????? (localhost [127.0.0.1])\r\n")
