@@ -30,7 +30,7 @@ from gateway.model.errors import SpoolError, SpoolFull
 from gateway.spool.database import Database
 from gateway.spool.faults import Fault, fault_of, spool_error_of
 from gateway.spool.interface import Log
-from gateway.spool.operations import Operation
+from gateway.spool.operations import Operation, latest_only
 from gateway.spool.room import Room
 
 IDLE_CHECKPOINT_PAGES = 512
@@ -237,7 +237,7 @@ class GroupCommit:
         refused = [operation for operation in batch if not operation.is_kept]
         for operation in refused:
             operation.error = operation.error or error
-        self._waiting.extendleft(reversed([operation for operation in batch if operation.is_kept]))
+        self._waiting = latest_only([*(operation for operation in batch if operation.is_kept), *self._waiting])
         self._settle(refused)
         if self._is_closed:
             return

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sqlite3
+from collections import deque
+from collections.abc import Iterable
 from typing import ClassVar
 
 from gateway.model.errors import GatewayError, SpoolError
@@ -138,3 +141,25 @@ class Remove(Operation):
         """The record is gone for good, so its file may go."""
         if self.has_file:
             remove_body(queue_directory, self.queue_id)
+
+
+def latest_only(operations: Iterable[Operation]) -> deque[Operation]:
+    """The operations without updates and removals that a later one of the same message makes void.
+
+    While nothing can be written, every attempt adds a change; only the last of each message is worth its memory. Who
+    waits for one that was left out hears what becomes of the one that stands for it.
+    """
+    latest: dict[str, Operation] = {}
+    kept: deque[Operation] = deque()
+    for operation in reversed(list(operations)):
+        later = latest.setdefault(operation.queue_id, operation) if operation.is_kept else operation
+        if later is operation:
+            kept.appendleft(operation)
+        else:
+            later.future.add_done_callback(functools.partial(_settle_with, operation))
+    return kept
+
+
+def _settle_with(operation: Operation, future: asyncio.Future[None]) -> None:
+    exc = None if future.cancelled() else future.exception()
+    operation.settle(exc if isinstance(exc, GatewayError) else None)

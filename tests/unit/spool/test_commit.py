@@ -236,3 +236,33 @@ def test_a_disk_that_fails_at_the_end_is_left(tmp_path: Path, make_mail: Mail, l
     store = Store.open(str(tmp_path), log=log)
     assert store.envelope(queue_id) is not None
     store.close()
+
+
+def test_changes_of_a_message_do_not_pile_up_while_nothing_can_be_written(
+    tmp_path: Path, make_mail: Mail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        monkeypatch.setattr("gateway.spool.commit.RETRY_S", 0.002)
+        store = Store.open(str(tmp_path))
+        first, content = make_mail()
+        second, other = make_mail()
+        await store.put(first, content)
+        await store.put(second, other)
+        failing = _inject(store, "BEGIN", sqlite3.SQLITE_BUSY, times=1_000_000)
+        futures = []
+        for attempt in range(1, 51):
+            first.attempts, first.due = attempt, 1000.0 + attempt
+            futures.append(store.update(first))
+            tries = len(failing.statements)
+            while len(failing.statements) == tries:
+                await asyncio.sleep(0)
+        futures.append(store.remove(second.queue_id))
+        assert len(store._commit._waiting) <= 3
+        failing.left = 0
+        await asyncio.wait_for(asyncio.gather(*futures), 5)
+        found = store.envelope(first.queue_id)
+        assert found is not None and (found.attempts, found.due) == (50, 1050.0)
+        assert store.envelope(second.queue_id) is None
+        store.close()
+
+    asyncio.run(run())
