@@ -16,6 +16,8 @@ from types import FrameType
 
 _SIGNAL = signal.SIGUSR2
 _PERIOD_S = 1.0
+# After a reload the plugins of two configurations are called for a while; the process has one handler for both.
+_started: list[Watchdog] = []
 
 
 class PluginHung(Exception):
@@ -40,7 +42,8 @@ class Watchdog:
         """Install the handler and start watching; only a main thread can, elsewhere nothing is watched."""
         if threading.current_thread() is not threading.main_thread() or self._thread:
             return
-        signal.signal(_SIGNAL, self._interrupt)
+        signal.signal(_SIGNAL, _interrupted)
+        _started.append(self)
         self._thread = threading.Thread(target=self._watch, name="plugin-watchdog", daemon=True)
         self._thread.start()
 
@@ -50,6 +53,7 @@ class Watchdog:
             self._stop.set()
             self._thread.join()
             self._thread = None
+            _started.remove(self)
 
     def _watch(self) -> None:
         main = threading.main_thread().ident
@@ -59,7 +63,7 @@ class Watchdog:
             if 0 < self.deadline < now or any(limit < now for limit in tuple(self.plugin_tasks.values())):
                 signal.pthread_kill(main, _SIGNAL)
 
-    def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+    def _interrupt(self) -> None:
         """Raise in the plugin, and only there: the signal may come late, when our own code runs again."""
         now = perf_counter()
         if 0 < self.deadline < now:
@@ -71,3 +75,8 @@ class Watchdog:
             return
         if task is not None and self.plugin_tasks.pop(task, now) < now:
             raise PluginHung("did not return to the event loop within its deadline")
+
+
+def _interrupted(_signal: int, _frame: FrameType | None) -> None:
+    for watchdog in tuple(_started):
+        watchdog._interrupt()
