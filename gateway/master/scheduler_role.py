@@ -18,6 +18,7 @@ from gateway.maps import Tables
 from gateway.model.content import Content
 from gateway.model.envelope import Envelope
 from gateway.model.errors import ConfigError
+from gateway.net.eager import with_deadline
 from gateway.net.resolver import Resolver
 from gateway.net.worker import WorkerContext
 from gateway.observe import MailLog
@@ -35,6 +36,8 @@ from gateway.transport.discard import DiscardTransport
 from gateway.transport.error import ErrorTransport
 from gateway.transport.smtp import SmtpTransport
 
+_CLOSE_S = 1.0
+"""Longest that a transport may take to close."""
 _RETIRE_S = 600.0
 """Longest that deliveries which began before a reload may go on; what runs then is deferred."""
 
@@ -177,16 +180,13 @@ class SchedulerProcess:
         self._scheduler.stop(max(self._context.drain_s - 1.0, 0.0))
         await running
         await self._control.close()
-        for transport in self._policy.transports.values():
-            await transport.close()
-        await self._policy.resolver.close()
+        await self._let_go(self._policy)
         self._store.close()
-        self._policy.runtime.close()
 
     async def _reload(self, config: Config) -> None:
-        old, self._policy = self._policy, _Policy(self._context, config)
-        self._scheduler.reload(config, self._policy.transports, self._policy.router, self._bouncer(config))
-        stage = self._policy.stage
+        policy = _Policy(self._context, config)
+        self._scheduler.reload(config, policy.transports, policy.router, self._bouncer(config))
+        old, self._policy, stage = self._policy, policy, policy.stage
         self._scheduler.set_hooks(
             stage.judge if stage.is_used else None, stage.delivered if stage.is_observed else None
         )
@@ -199,10 +199,16 @@ class SchedulerProcess:
     async def _retire(self, old: _Policy) -> None:
         """Let go of an old configuration's parts once the deliveries that use them have ended."""
         await self._scheduler.retired(_RETIRE_S)
-        old.runtime.close()
-        for transport in old.transports.values():
-            await transport.close()
-        await old.resolver.close()
+        await self._let_go(old)
+
+    async def _let_go(self, policy: _Policy) -> None:
+        """Close what a configuration used. A plugin's transport that fails or hangs keeps nothing else open."""
+        policy.runtime.close()
+        closing = (with_deadline(transport.close(), _CLOSE_S) for transport in policy.transports.values())
+        for name, result in zip(policy.transports, await asyncio.gather(*closing, return_exceptions=True), strict=True):
+            if isinstance(result, BaseException):
+                self._log.warning(f"transport {name}: close: {type(result).__name__}: {result}")
+        await policy.resolver.close()
 
 
 async def run(context: WorkerContext) -> None:
