@@ -44,11 +44,13 @@ def main() -> int:
         backlog=arguments.backlog or (20_000 if arguments.quick else 1_000_000),
     )
     bench = rig.Rig(options)
+    if (idle := rig.idle_share()) < 0.9:
+        bench.say(f"warning: other programs use {1 - idle:.0%} of this machine: figures will be low, ratios uneven")
     figures: list[rig.Figure] = []
     for part in arguments.parts or PARTS:
         figures += importlib.import_module(f"bench.{PARTS[part]}").run(bench)
     print(report.table(figures))
-    path = report.save(figures, options, arguments.results or report.RESULTS)
+    path = report.save(figures, options, idle, arguments.results or report.RESULTS)
     print(f"results: {path}")
     if any(figure.part == "plot" for figure in figures):
         picture = path.with_suffix(".png")

@@ -74,12 +74,12 @@ def _machine(options: Options) -> dict[str, Any]:
     }
 
 
-def save(figures: Sequence[Figure], options: Options, directory: Path = RESULTS) -> Path:
-    """Write ``DATE.json`` with every sample; returns its path."""
+def save(figures: Sequence[Figure], options: Options, idle: float, directory: Path = RESULTS) -> Path:
+    """Write ``DATE.json`` with every sample, and how idle the machine was before; returns its path."""
     now = datetime.datetime.now(datetime.UTC)
     record = {
         "date": now.isoformat(timespec="seconds"),
-        "machine": _machine(options),
+        "machine": _machine(options) | {"idle_before": round(idle, 3)},
         "options": {name: value for name, value in asdict(options).items() if name != "directory"},
         "figures": [
             asdict(figure)

@@ -172,6 +172,19 @@ def fsync_milliseconds(directory: str) -> float:
     return statistics.median(times) * 1000
 
 
+def idle_share(seconds: float = 2.0) -> float:
+    """Part of all processors' time that nobody used while we looked: what else runs here is no load of ours."""
+
+    def ticks() -> tuple[int, int]:
+        fields = [int(value) for value in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
+        return sum(fields), fields[3] + fields[4]
+
+    total, idle = ticks()
+    time.sleep(seconds)
+    total_then, idle_then = ticks()
+    return (idle_then - idle) / max(total_then - total, 1)
+
+
 def cpu_seconds(instance: MailInstance) -> float:
     """CPU of all processes of the instance since each began, ended children included (their parents' cutime)."""
     ticks = 0
