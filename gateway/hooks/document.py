@@ -19,6 +19,7 @@ one. It marks its hooks with `@hookimpl`, and takes the arguments it wants, by n
 ```python
 from gateway.hooks import Address, Session, Verdict, hookimpl
 
+
 class Quota:
     @hookimpl
     async def rcpt(self, session: Session, recipient: Address) -> Verdict | None:

@@ -20,7 +20,7 @@ class FailurePolicy(Enum):
     REJECT = "reject"  # 554 5.3.0
     HOLD = "hold"  # accept into the hold queue
     SHUTDOWN = "shutdown"  # 421 4.3.0 and close the connection
-    SKIP = "skip"  # as accept, and do not ask this plugin again in this session
+    SKIP = "skip"  # as accept, and leave the plugin out for the rest of the connection
 
     @property
     def is_open(self) -> bool:
