@@ -37,8 +37,9 @@ def _resume(coro: Coroutine[Any, Any, T], waiting_for: Any) -> Generator[Any, An
         return result
 
 
-async def _finish(coro: Coroutine[Any, Any, T], waiting_for: Any) -> T:
-    return await _resume(coro, waiting_for)
+async def _finish(coro: Coroutine[Any, Any, T], waiting_for: Any, done: Callable[[T], None]) -> None:
+    """Finish the coroutine and tell its result at once: a callback of the Task would cost a turn of the loop."""
+    done(await _resume(coro, waiting_for))
 
 
 def start(
@@ -46,7 +47,7 @@ def start(
     done: Callable[[T], None],
     failed: Callable[[BaseException], None],
     loop: asyncio.AbstractEventLoop,
-) -> asyncio.Task[T] | None:
+) -> asyncio.Task[None] | None:
     """Run ``coro`` to its end or its first suspension.
 
     Args:
@@ -66,17 +67,15 @@ def start(
     except BaseException as exc:
         failed(exc)
         return None
-    task = loop.create_task(_finish(coro, waiting_for))
+    task = loop.create_task(_finish(coro, waiting_for, done))
 
-    def settle(task: asyncio.Task[T]) -> None:
+    def settle(task: asyncio.Task[None]) -> None:
         if task.cancelled():
             # A task cancelled before its first step never touched the coroutine: its clean-up is still to run.
             coro.close()
             failed(asyncio.CancelledError())
         elif (exc := task.exception()) is not None:
             failed(exc)
-        else:
-            done(task.result())
 
     task.add_done_callback(settle)
     return task

@@ -252,10 +252,9 @@ class SmtpdProtocol(asyncio.Protocol):
             return None
 
     def _track(self, task: asyncio.Task[Any] | None) -> None:
-        """Keep the task of an answer that takes time, and leave further octets to the kernel meanwhile."""
+        """Keep the task of an answer that takes time. What comes meanwhile is read once, then left to the kernel."""
         if task is not None:
             self._task = task
-            self._pause()
 
     def _answered(self, reply: Reply) -> None:
         self._is_busy = False
