@@ -39,8 +39,8 @@ class SmtpdProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_can_write", "_closing", "_conversation", "_is_busy",
-        "_is_paused", "_is_pumping", "_last_activity", "_local", "_loop", "_pending",
-        "_proxy", "_registry", "_service", "_session", "_task", "_timer", "_transport",
+        "_is_paused", "_is_pumping", "_last_activity", "_limit_s", "_local", "_loop", "_pending",
+        "_proxy", "_registry", "_service", "_session", "_task", "_transport",
     )  # fmt: skip
 
     def __init__(
@@ -55,7 +55,7 @@ class SmtpdProtocol(asyncio.Protocol):
         self._session: ServerSession | None = None
         self._conversation: Conversation | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._limit_s = service.timeout_s  # of silence
         self._proxy: ProxyParser | None = None
         self._pending = b""
         self._is_busy = self._is_pumping = self._is_paused = self._closing = False
@@ -75,7 +75,7 @@ class SmtpdProtocol(asyncio.Protocol):
             return
         if self._service.uses_proxy_protocol:
             self._proxy = ProxyParser()
-            self._arm(self._service.proxy_timeout_s)
+            self._limit_s = self._service.proxy_timeout_s
             return
         self._begin_as_connected()
 
@@ -90,7 +90,7 @@ class SmtpdProtocol(asyncio.Protocol):
             Client(address, port), server_address=server_address, server_port=server_port, service=self._service.name
         )
         conversation = self._conversation = Conversation(self._service, session)
-        self._arm(self._service.timeout_s)
+        self._limit_s = self._service.timeout_s
         self._is_busy = True
         self._track(start(self._greet(conversation), self._greeted, self._failed, self._loop))
 
@@ -176,9 +176,6 @@ class SmtpdProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Clean up, whatever was going on."""
         self._registry.discard(self)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if self._task is not None:
             self._task.cancel()
         conversation, self._conversation = self._conversation, None
@@ -303,29 +300,19 @@ class SmtpdProtocol(asyncio.Protocol):
 
     def _close(self) -> None:
         self._closing = True
+        # A peer that reads nothing would keep a closing transport for ever: see check().
+        self._limit_s = CLOSING_GRACE_S
+        self._last_activity = self._loop.time()
         self._transport.close()
-        # A peer that reads nothing would keep a closing transport for ever.
-        if not self._transport.is_closing() or self._transport.get_write_buffer_size():
-            self._arm(CLOSING_GRACE_S)
 
     # --- deadlines ---------------------------------------------------------------------------------------------------
 
-    def _arm(self, delay_s: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(delay_s, self._tick, delay_s)
-
-    def _tick(self, limit_s: float) -> None:
-        """One timer a connection, moved when it fires: re-arming at every read would cost more than the read."""
-        self._timer = None
-        if self._closing:
-            self._transport.abort()
+    def check(self, now: float) -> None:
+        """Enforce the deadline; the registry asks once a second, which is cheaper than a timer for each connection."""
+        idle_s = now - self._last_activity
+        if idle_s < self._limit_s or (self._is_busy and not self._closing):
             return
-        idle_s = self._loop.time() - self._last_activity
-        if self._is_busy or idle_s < limit_s:
-            self._timer = self._loop.call_later(max(limit_s - idle_s, 1.0), self._tick, limit_s)
-            return
-        if self._conversation is None or self._session is None:
+        if self._closing or self._conversation is None or self._session is None:
             self._transport.abort()
             return
         self._end(Reply(421, f"{self._service.hostname} Error: timeout exceeded", "4.4.2", close=True), "timeout")
