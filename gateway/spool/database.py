@@ -17,7 +17,7 @@ from gateway.spool.recovery import open_or_salvage, salvage
 
 STORE = "store"
 FILE = "queue.db"
-SHRINK_PAGES = 512  # 2 MiB a step: some milliseconds
+SHRINK_PAGES = 256  # 2 MiB a step: some milliseconds
 
 
 def database_path(queue_directory: str) -> str:

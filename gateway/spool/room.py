@@ -13,9 +13,10 @@ from __future__ import annotations
 import os
 import time
 
+from gateway.spool.schema import PAGE_BYTES
+
 RESERVE_BYTES = 16 * 1024 * 1024
 CHECK_S = 0.25
-_PAGE_BYTES = 4096
 
 
 class Room:
@@ -37,8 +38,8 @@ class Room:
         status = os.statvfs(directory)
         self._reserve_bytes = min(RESERVE_BYTES, status.f_blocks * status.f_frsize // 8)
         self.group_bytes = self._reserve_bytes // 4
-        self.checkpoint_pages = max(16, self._reserve_bytes // 2 // _PAGE_BYTES)
-        self.kept_free_pages = self._reserve_bytes // 4 // _PAGE_BYTES
+        self.checkpoint_pages = max(16, self._reserve_bytes // 2 // PAGE_BYTES)
+        self.kept_free_pages = self._reserve_bytes // 4 // PAGE_BYTES
         self._checked_at = -CHECK_S
         self._is_reserved = False
         self._has_room = True

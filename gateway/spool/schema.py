@@ -16,7 +16,7 @@ from gateway.model.errors import SpoolError
 
 APPLICATION_ID = 0x50474154  # "PGAT", for file(1)
 VERSION = 1
-PAGE_BYTES = 4096
+PAGE_BYTES = 8192
 
 SCHEMA = (
     "CREATE TABLE messages(seq INTEGER PRIMARY KEY, queue_id TEXT NOT NULL UNIQUE, due REAL NOT NULL,"
@@ -78,7 +78,7 @@ def connect_writer(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
     try:
         execute = connection.execute
-        execute(f"PRAGMA page_size = {PAGE_BYTES}")  # the 4 KiB message is the common one; larger pages cost more log
+        execute(f"PRAGMA page_size = {PAGE_BYTES}")  # a small mail with its headers fits into one; see docs/spool.md
         execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table: lets the file shrink in small steps
         mode = execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":

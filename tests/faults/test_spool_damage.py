@@ -14,6 +14,7 @@ from faults.spool_mail import NOW, Lines, is_intact, message
 from gateway.model.errors import SpoolError
 from gateway.spool.interface import Spool
 from gateway.spool.queue_id import QueueIds
+from gateway.spool.schema import PAGE_BYTES
 from gateway.spool.store import Store
 
 MESSAGES = 60
@@ -108,12 +109,12 @@ def test_flipped_bits_in_the_log_after_a_crash(tmp_path: Path, seed: int, crashe
 
 def test_a_page_of_garbage(tmp_path: Path, filled: tuple[Path, set[str]]) -> None:
     source, expected = filled
-    for page in range(0, os.path.getsize(source / "store/queue.db") // 4096, 3):
+    for page in range(0, os.path.getsize(source / "store/queue.db") // PAGE_BYTES, 3):
         directory = tmp_path / f"q{page}"
         shutil.copytree(source, directory)
         with open(directory / "store/queue.db", "r+b") as file:
-            file.seek(page * 4096)
-            file.write(random.Random(page).randbytes(4096))
+            file.seek(page * PAGE_BYTES)
+            file.write(random.Random(page).randbytes(PAGE_BYTES))
         missing = _check(directory, expected)
         assert len(missing) < len(expected)
 

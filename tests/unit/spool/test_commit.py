@@ -191,7 +191,7 @@ def test_the_file_shrinks_after_a_large_queue(tmp_path: Path, make_mail: Mail) -
         await asyncio.gather(*(store.remove(envelope.queue_id) for envelope, _ in mail))
         path = tmp_path / "store/queue.db"
         for _ in range(500):
-            if store._database.writer.execute("PRAGMA page_count").fetchone()[0] < 2000 and not store._commit._is_busy:
+            if store._database.writer.execute("PRAGMA page_count").fetchone()[0] < 1000 and not store._commit._is_busy:
                 break
             await store.remove("unknown0")
         store.close()

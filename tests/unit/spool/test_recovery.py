@@ -15,6 +15,7 @@ from gateway.model.envelope import Envelope
 from gateway.model.errors import SpoolError
 from gateway.spool import recovery, schema
 from gateway.spool.body import BodyWriter, body_path
+from gateway.spool.schema import PAGE_BYTES
 from gateway.spool.store import Store
 
 Mail = Callable[..., tuple[Envelope, Content]]
@@ -61,7 +62,7 @@ def test_a_file_that_is_no_database_is_salvaged(tmp_path: Path, make_mail: Mail,
 def test_a_truncated_file_is_salvaged(tmp_path: Path, make_mail: Mail, log: Any) -> None:
     names = _fill(tmp_path / "q", make_mail)
     path = tmp_path / "q/store/queue.db"
-    os.truncate(path, path.stat().st_size // 2 // 4096 * 4096)
+    os.truncate(path, path.stat().st_size // 2 // PAGE_BYTES * PAGE_BYTES)
     served = _served(tmp_path / "q", log)
     assert served
     assert all(name in served or name in log.text for name in names)

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.spool import room as room_module
 from gateway.spool.room import RESERVE_BYTES, Room
+from gateway.spool.schema import PAGE_BYTES
 
 
 @pytest.fixture(autouse=True)
@@ -47,4 +48,4 @@ def test_what_is_under_way_fits_into_the_reserve(tmp_path: Path) -> None:
     room = Room(str(tmp_path), str(tmp_path / "reserve"), 0)
     room.has_room()
     size = (tmp_path / "reserve").stat().st_size
-    assert room.checkpoint_pages * 4096 + room.group_bytes <= size
+    assert room.checkpoint_pages * PAGE_BYTES + room.group_bytes <= size
