@@ -97,6 +97,11 @@ class SessionBase:
         return len(self._buffer) - self._pos < MAX_BUFFERED
 
     @property
+    def unsent_bytes(self) -> int:
+        """Octets that wait in ``data_to_send``."""
+        return len(self._out)
+
+    @property
     def is_drained(self) -> bool:
         """Between two commands, nothing left to look at: ``next_event`` would say NEED_DATA. A cheap way to know."""
         return (

@@ -25,6 +25,8 @@ from gateway.server.service import SmtpdService
 _INTERNAL_ERROR = Reply(421, "Server error, try again later", "4.3.0", close=True)
 _BACKLOG = 4096
 _QUESTIONS = frozenset(ev.QUESTIONS)
+_WRITE_BYTES = 64 * 1024
+"""Replies to one read that are kept back at most; a read full of EHLO makes megabytes of them."""
 
 
 class SmtpdProtocol(asyncio.Protocol):
@@ -223,6 +225,8 @@ class SmtpdProtocol(asyncio.Protocol):
                         self._track(start(answer, self._answered, self._failed, self._loop))
                     if session.is_drained:
                         break
+                    if session.unsent_bytes > _WRITE_BYTES:
+                        self._transport.write(session.data_to_send())  # may pause us: the client has to read
                 elif isinstance(event, ev.BodyChunk):
                     conversation.take_content(event.data)
                 elif isinstance(event, ev.Hangup):

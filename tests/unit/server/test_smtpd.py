@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import select
 import smtplib
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -150,6 +151,17 @@ def test_client_name_from_dns_comes_before_the_banner(postgate: Start) -> None:
             assert file.readline().startswith(b"221 ")
             file.close()
         assert f"connect from {label}" in wait_for_log(gateway, f"disconnect from {label}")
+
+
+def test_a_client_that_asks_and_never_reads_is_not_answered_without_end(postgate: Start) -> None:
+    gateway = postgate()
+    with wire(gateway) as client:
+        client.socket.setblocking(False)
+        sent = 0
+        while sent < 48 << 20 and select.select([], [client.socket], [], 0.5)[1]:
+            with suppress(BlockingIOError):
+                sent += client.socket.send(b"EHLO a\r\n" * 8000)
+        assert sent < 48 << 20, "the gateway stops reading, and the kernel's buffers fill"
 
 
 def test_session_limit(postgate: Start) -> None:
