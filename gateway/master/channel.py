@@ -28,6 +28,7 @@ class Start(msgspec.Struct, tag=True, frozen=True):
         listeners: inherited file descriptor, and the position in ``Config.services`` of the row it serves.
         roles: import path of each role.
         is_verbose: keep debug lines.
+        cpu: the processor to stay on, -1: any.
     """
 
     config: bytes
@@ -35,6 +36,7 @@ class Start(msgspec.Struct, tag=True, frozen=True):
     listeners: list[tuple[int, int]]
     roles: dict[str, str]
     is_verbose: bool = False
+    cpu: int = -1
 
 
 class Stop(msgspec.Struct, tag=True, frozen=True):

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import gateway
 from gateway.config import Config
+from gateway.master.affinity import worker_cpu
 from gateway.master.channel import Start
 from gateway.master.child import Child, worker_environment
 from gateway.master.directories import make
@@ -211,6 +212,7 @@ class Master:
             listeners=[(sock.fileno(), config.services.index(service)) for sock, service in sockets],
             roles=self._roles,
             is_verbose=self._mail_log.is_verbose,
+            cpu=worker_cpu(config, role, index),
         )
         environment = worker_environment(config.words("export_environment"))
         child = Child(role, start, [sock for sock, _ in sockets], environment)

@@ -19,6 +19,7 @@ from contextlib import suppress
 import uvloop
 
 from gateway.config import Config
+from gateway.master.affinity import stay_on
 from gateway.master.channel import Failed, Ready, Reload, Reloaded, Start, Stop, ToWorker, WorkerChannel
 from gateway.master.privileges import drop, raise_file_limit
 from gateway.master.roles import resolve
@@ -74,6 +75,7 @@ def _prepare(start: Start) -> tuple[Config, MailLog]:
     mail_log = MailLog.open(config)
     mail_log.is_verbose = start.is_verbose
     raise_file_limit()
+    stay_on(start.cpu)
     os.chdir(config.text("queue_directory"))
     os.umask(0o077)
     drop(config)

@@ -26,6 +26,12 @@ _OURS = (
     integer(
         "smtpd_workers", "0", "SMTP server processes; 0: one for each CPU but one, at least 1, at most 8.", high=256
     ),
+    choice(
+        "worker_cpu_affinity",
+        "auto",
+        "auto no",
+        "auto: each worker stays on a CPU of its own when there are enough; no: let the kernel move them.",
+    ),
     integer("smtpd_session_limit", "20000", "Sessions one SMTP server process holds at a time.", low=1),
     size("content_memory_limit", "262144", "Octets of a message kept in memory; a larger body streams to a file."),
     integer("spool_commit_limit", "512", "Messages made durable by one write at most.", low=1),

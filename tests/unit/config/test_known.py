@@ -18,7 +18,7 @@ def test_all_parameters_of_postfix_and_ours_are_there() -> None:
     assert sum(parameter.origin == "postfix" for parameter in REGISTRY) == 831
     ours = {parameter.name for parameter in REGISTRY if parameter.origin == "postgate"}
     expected = """plugins plugin_timeout plugin_default_action plugin_breaker_failures plugin_breaker_reset plugin_threads
-        smtpd_workers smtpd_session_limit content_memory_limit spool_commit_limit scheduler_start_timeout
+        smtpd_workers worker_cpu_affinity smtpd_session_limit content_memory_limit spool_commit_limit scheduler_start_timeout
         resolver_nameservers"""
     assert ours >= set(expected.split())
 
