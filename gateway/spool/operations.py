@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import sqlite3
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable
 from typing import ClassVar
@@ -19,7 +20,7 @@ class DuplicateId(SpoolError):
     """There is a message with this queue ID already; it was not touched."""
 
 
-class Operation:
+class Operation(ABC):
     """One change.
 
     Attributes:
@@ -38,9 +39,9 @@ class Operation:
         self.future, self.queue_id, self.pages, self.size_bytes = future, queue_id, pages, size_bytes
         self.error: GatewayError | None = None
 
+    @abstractmethod
     def apply(self, connection: sqlite3.Connection) -> None:
         """Execute the statements inside the transaction of the group."""
-        raise NotImplementedError
 
     def clean_up_committed(self, queue_directory: str) -> None:
         """Commit thread: do what had to wait for the commit. May raise OSError."""
