@@ -43,10 +43,10 @@ class Operation(ABC):
     def apply(self, connection: sqlite3.Connection) -> None:
         """Execute the statements inside the transaction of the group."""
 
-    def clean_up_committed(self, queue_directory: str) -> None:
+    def clean_up_committed(self, queue_directory: str) -> None:  # noqa: B027  # most have nothing to do
         """Commit thread: do what had to wait for the commit. May raise OSError."""
 
-    def clean_up_refused(self, queue_directory: str) -> None:
+    def clean_up_refused(self, queue_directory: str) -> None:  # noqa: B027
         """Loop thread: give back what a refused change has taken."""
 
     def settle(self, error: GatewayError | None) -> None:
