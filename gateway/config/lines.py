@@ -7,7 +7,7 @@ logical line before it. Source: postconf(5) and master(5), "general format".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 import msgspec
 
@@ -84,3 +84,29 @@ def read_lines(path: str) -> list[str]:
             return stream.read().split("\n")
     except OSError as error:
         raise ConfigError(f"cannot read: {error.strerror}", file=path) from error
+
+
+def split_outside_braces(text: str, separators: Container[str]) -> tuple[list[str], int]:
+    """Split at separators that are in no ``{group}``; groups keep their braces and what is inside.
+
+    Returns:
+        The parts, and -1; or where the part begins whose ``{`` is never closed.
+    """
+    found: list[str] = []
+    start, level = -1, 0
+    for at, character in enumerate(text):
+        if character == "{":
+            level += 1
+        elif character == "}" and level:
+            level -= 1
+        if level == 0 and character in separators:
+            if start >= 0:
+                found.append(text[start:at])
+            start = -1
+        elif start < 0:
+            start = at
+    if level:
+        return found, start
+    if start >= 0:
+        found.append(text[start:])
+    return found, -1

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from gateway.config.lines import BLANKS, logical_lines, read_lines
+from gateway.config.lines import BLANKS, logical_lines, read_lines, split_outside_braces
 from gateway.config.main_cf import split_setting
 from gateway.model.errors import ConfigError
 
@@ -81,23 +81,9 @@ def split_arguments(text: str, *, file: str = "", line: int = 0) -> list[str]:
     Raises:
         ConfigError: braces that do not match.
     """
-    found: list[str] = []
-    start, level = -1, 0
-    for at, character in enumerate(text):
-        if character == "{":
-            level += 1
-        elif character == "}" and level:
-            level -= 1
-        if level == 0 and character in BLANKS:
-            if start >= 0:
-                found.append(text[start:at])
-            start = -1
-        elif start < 0:
-            start = at
-    if level:
-        raise ConfigError(f'"{{" is never closed in "{text[start : start + 60]}"', file=file, line=line)
-    if start >= 0:
-        found.append(text[start:])
+    found, unclosed = split_outside_braces(text, BLANKS)
+    if unclosed >= 0:
+        raise ConfigError(f'"{{" is never closed in "{text[unclosed : unclosed + 60]}"', file=file, line=line)
     return found
 
 

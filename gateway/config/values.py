@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gateway.config.lines import BLANKS
+from gateway.config.lines import BLANKS, split_outside_braces
 from gateway.config.parameter import Kind, Parameter
 
 Value = str | int | float | bool | tuple[str, ...]
@@ -68,23 +68,9 @@ def split_words(text: str) -> tuple[str, ...]:
     """
     if "{" not in text:
         return tuple(_WORD.findall(text))
-    found: list[str] = []
-    start, level = -1, 0
-    for at, character in enumerate(text):
-        if character == "{":
-            level += 1
-        elif character == "}" and level:
-            level -= 1
-        if level == 0 and character in _SEPARATORS:
-            if start >= 0:
-                found.append(text[start:at])
-            start = -1
-        elif start < 0:
-            start = at
-    if level:
+    found, unclosed = split_outside_braces(text, _SEPARATORS)
+    if unclosed >= 0:
         raise BadValue('a "{" has no "}"')
-    if start >= 0:
-        found.append(text[start:])
     return tuple(found)
 
 
