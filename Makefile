@@ -2,7 +2,11 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
-PEERS  := postfix swaks pflogsumm python3 python3-venv
+PEERS  := postfix swaks pflogsumm python3 python3-venv \
+  postfix-cdb postfix-ldap postfix-lmdb postfix-mysql postfix-pcre postfix-pgsql postfix-sqlite \
+  slapd ldap-utils ypserv yp-tools postgresql mariadb-server memcached postsrsd postfix-mta-sts-resolver
+# What drivers without a wheel are compiled with.
+HEADERS := gcc python3-dev libdb5.3-dev libldap-dev libsasl2-dev
 
 export PYTHONDONTWRITEBYTECODE = 1
 
@@ -11,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 demo: $(VENV)/.installed
 	$(BIN)/python -I contrib/demo/demo.py
 
-test: peers $(VENV)/.installed check
+test: peers $(VENV)/.installed-drivers check
 
 check: lint types layers unit
 
@@ -38,12 +42,12 @@ format:
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The real peers of the tests. Without root or apt they are left out, and their tests say so.
+# The real peers of the tests, installed without starting the servers (RUNLEVEL=1). Without root or apt they are left out, and their tests say so.
 peers:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  missing=""; for p in $(PEERS); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	  missing=""; for p in $(PEERS) $(HEADERS); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
 	  if [ -n "$$missing" ]; then \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	    apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 	  fi; \
 	fi
 
@@ -56,6 +60,13 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml $(VENV)/bin/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+# Without a compiler the compiled drivers are left out, and their tests say so.
+$(VENV)/.installed-drivers: pyproject.toml $(VENV)/.installed
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev,drivers]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[compiled-drivers]' || \
+	  echo 'compiled drivers left out: apt-get install $(HEADERS)'
 	touch $@
 
 $(VENV)/.installed-bench: pyproject.toml $(VENV)/.installed

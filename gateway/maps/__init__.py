@@ -3,7 +3,7 @@
 One file a type. Tables answer questions; they decide nothing.
 """
 
-from gateway.maps.table import MemoryTable, Table
+from gateway.maps.table import BlockingTable, MemoryTable, RemoteTable, Table
 from gateway.maps.tables import TableFactory, Tables
 
-__all__ = ["MemoryTable", "Table", "TableFactory", "Tables"]
+__all__ = ["BlockingTable", "MemoryTable", "RemoteTable", "Table", "TableFactory", "Tables"]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from gateway.maps.source import Surroundings
 from gateway.maps.table import MemoryTable
 from gateway.model.errors import TableError
 
 
 class FailTable(MemoryTable):
     """Every lookup is a temporary error."""
+
+    def __init__(self, spec: str, _name: str, _around: Surroundings) -> None:
+        super().__init__(spec)
 
     def get(self, key: str) -> str | None:
         """Never returns.

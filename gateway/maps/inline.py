@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.maps.source import unbraced, words_in
+from gateway.maps.source import Surroundings, unbraced, words_in
 from gateway.maps.table import MemoryTable
 from gateway.model.errors import ConfigError
 
@@ -10,7 +10,7 @@ from gateway.model.errors import ConfigError
 class InlineTable(MemoryTable):
     """Keys fold to lower case; of two entries with one key the last counts, as in Postfix."""
 
-    def __init__(self, spec: str, name: str) -> None:
+    def __init__(self, spec: str, name: str, _around: Surroundings) -> None:
         super().__init__(spec)
         if not name.startswith("{"):
             raise ConfigError(f"table {spec}: expected inline:{{key=value, ...}}")

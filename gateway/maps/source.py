@@ -10,13 +10,17 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
 from gateway.config.lines import LogicalLine, logical_lines, read_lines
 from gateway.config.values import BadValue, split_words
 from gateway.model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+    from gateway.maps.table import Table
 
 T = TypeVar("T")
 
@@ -32,11 +36,15 @@ class Surroundings(msgspec.Struct, frozen=True):
         directory: relative file names start here.
         clock: monotonic seconds.
         warn: takes a warning's text, from any thread.
+        config: main.cf, for the parameters that tables have of their own.
+        open: the table ``type:name``, for tables made of tables; raises ConfigError.
     """
 
     directory: str
     clock: Callable[[], float]
     warn: Callable[[str], None]
+    config: Config
+    open: Callable[[str], Table]
 
 
 def unbraced(group: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.maps.source import unbraced
+from gateway.maps.source import Surroundings, unbraced
 from gateway.maps.table import MemoryTable
 from gateway.model.errors import ConfigError
 
@@ -10,7 +10,7 @@ from gateway.model.errors import ConfigError
 class StaticTable(MemoryTable):
     """One value for all; ``static:{ text with blanks }`` for more than a word."""
 
-    def __init__(self, spec: str, name: str) -> None:
+    def __init__(self, spec: str, name: str, _around: Surroundings) -> None:
         super().__init__(spec)
         self._value = unbraced(name)
         if not self._value:

@@ -6,7 +6,12 @@ could not answer now; the two are never confused. Source: DATABASE_README.
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+
+from gateway.model.errors import TableError
 
 
 class Table(ABC):
@@ -53,3 +58,62 @@ class MemoryTable(Table):
     async def find(self, key: str) -> str | None:
         """As :meth:`get`."""
         return self.get(key)
+
+
+class RemoteTable(Table):
+    """A table that asks somebody else. :class:`gateway.maps.Tables` puts it behind a deadline, each lookup in a Task.
+
+    Attributes:
+        deadline_s: longest lookup, all retries and fail-over included; then it is a TableError.
+    """
+
+    deadline_s = 100.0
+
+
+class BlockingTable(RemoteTable):
+    """A table whose driver blocks: asked in threads of its own, a bounded number of lookups at a time.
+
+    Attributes:
+        threads: lookups at a time.
+        waiting_limit: lookups that may wait for a thread; more are a TableError at once.
+    """
+
+    threads = 4
+    waiting_limit = 1000
+
+    def __init__(self, spec: str) -> None:
+        super().__init__(spec)
+        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix=spec)
+        self._asked = 0
+        self._lock = threading.Lock()
+
+    @abstractmethod
+    def ask(self, key: str) -> str | None:
+        """As :meth:`find`, called in a thread; must end by itself within ``deadline_s``.
+
+        Raises:
+            TableError: no answer now.
+        """
+
+    async def find(self, key: str) -> str | None:
+        """What :meth:`ask` says."""
+        with self._lock:
+            if self._asked >= self.threads + self.waiting_limit:
+                raise TableError(self.spec, f"{self._asked} lookups are waiting already")
+            self._asked += 1
+        try:
+            asked = self._pool.submit(self.ask, key)
+        except RuntimeError as error:  # closed
+            self._answered(None)
+            raise TableError(self.spec, str(error)) from error
+        # Counted until the thread is free again, not until the caller gives up.
+        asked.add_done_callback(self._answered)
+        return await asyncio.wrap_future(asked)
+
+    def _answered(self, _asked: object) -> None:
+        with self._lock:
+            self._asked -= 1
+
+    async def close(self) -> None:
+        """Take no more lookups; running ones end by themselves."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from gateway.maps.cidr import CidrTable
-from gateway.maps.fail import FailTable
 from gateway.maps.guarded import GuardedTable
-from gateway.maps.inline import InlineTable
-from gateway.maps.regexp import RegexpTable
 from gateway.maps.source import Surroundings
-from gateway.maps.static import StaticTable
-from gateway.maps.table import MemoryTable, Table
-from gateway.maps.texthash import TexthashTable
+from gateway.maps.table import MemoryTable, RemoteTable, Table
 from gateway.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,16 +22,23 @@ if TYPE_CHECKING:
 TableFactory = Callable[[str, "Config"], Table]
 """What a plugin registers: ``factory(name, config)``, ``name`` being the part behind ``type:``."""
 
-_Opener = Callable[[str, str, Surroundings], Table]
-_TYPES: dict[str, _Opener] = {
-    "cidr": CidrTable,
-    "fail": lambda spec, _name, _around: FailTable(spec),
-    "inline": lambda spec, name, _around: InlineTable(spec, name),
-    "regexp": RegexpTable,
-    "static": lambda spec, name, _around: StaticTable(spec, name),
-    "texthash": TexthashTable,
+# Where each type lives: ``module:class or function``, called with the whole spec, the name behind ``type:`` and the
+# surroundings. Imported when first opened, so that a driver is loaded only where a table needs it.
+_TYPES: dict[str, str] = {
+    "cidr": "cidr:CidrTable",
+    "fail": "fail:FailTable",
+    "inline": "inline:InlineTable",
+    "regexp": "regexp:RegexpTable",
+    "static": "static:StaticTable",
+    "texthash": "texthash:TexthashTable",
 }
 WARNINGS_LIMIT = 100
+
+
+def _opener(kind: str) -> Callable[[str, str, Surroundings], Table]:
+    module, _, name = _TYPES[kind].partition(":")
+    opener: Callable[[str, str, Surroundings], Table] = getattr(import_module(f"gateway.maps.{module}"), name)
+    return opener
 
 
 class Tables:
@@ -65,7 +67,7 @@ class Tables:
         self.warnings: list[str] = []
         self._warned: set[str] = set()
         self.on_warning: Callable[[str], None] | None = None
-        self._around = Surroundings(config.directory, clock, self._warn)
+        self._around = Surroundings(config.directory, clock, self._warn, config, self.open)
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -104,7 +106,8 @@ class Tables:
             return GuardedTable(spec, table, self._config.seconds("plugin_timeout"))
         if kind not in _TYPES:
             raise ConfigError(f'table {spec}: unknown type "{kind}"; known: {", ".join(self.types)}')
-        return _TYPES[kind](spec, name, self._around)
+        made = _opener(kind)(spec, name, self._around)
+        return GuardedTable(spec, made, made.deadline_s) if isinstance(made, RemoteTable) else made
 
     def warn_once(self, text: str) -> None:
         """Pass a warning on, unless it was passed on before."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from peers.tables import surroundings
 
 from gateway.maps.access_lookup import address_keys, domain_keys, first_found, network_keys, without_extension
 from gateway.maps.fail import FailTable
 from gateway.maps.inline import InlineTable
 from gateway.maps.match_list import Subdomains
 from gateway.maps.regexp import RegexpTable
-from gateway.maps.source import Surroundings
 from gateway.model.errors import TableError
 
 PARENT = Subdomains.PARENT
@@ -58,10 +58,10 @@ def test_extensions(local: str, delimiters: str, bare: str) -> None:
 
 
 def test_first_found() -> None:
-    table = InlineTable("inline:x", "{b=2, c=3}")
+    table = InlineTable("inline:x", "{b=2, c=3}", surroundings())
     assert asyncio.run(first_found(table, ["a", "b", "c"])) == ("b", "2")
     assert asyncio.run(first_found(table, ["a"])) is None
-    pattern = RegexpTable("regexp:x", "{ {/^b/ x} }", Surroundings("", lambda: 0.0, lambda text: None))
+    pattern = RegexpTable("regexp:x", "{ {/^b/ x} }", surroundings())
     assert asyncio.run(first_found(pattern, ["a", "b"])) is None
     with pytest.raises(TableError):
-        asyncio.run(first_found(FailTable("fail:x"), ["a"]))
+        asyncio.run(first_found(FailTable("fail:x", "x", surroundings()), ["a"]))

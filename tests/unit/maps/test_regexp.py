@@ -6,14 +6,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from peers.tables import surroundings
 
 from gateway.config import Config
 from gateway.maps import MemoryTable, Tables
 from gateway.maps.regexp import RegexpTable
-from gateway.maps.source import Surroundings
 from gateway.model.errors import ConfigError
 
-AROUND = Surroundings("", lambda: 0.0, lambda text: None)
+AROUND = surroundings()
 
 
 def table(*rules: str) -> MemoryTable:
