@@ -31,6 +31,7 @@ _TYPES: dict[str, str] = {
     "regexp": "regexp:RegexpTable",
     "static": "static:StaticTable",
     "texthash": "texthash:TexthashTable",
+    "unix": "unix:UnixTable",
 }
 WARNINGS_LIMIT = 100
 
