@@ -9,9 +9,9 @@ of three. Source: the parameters' descriptions in postconf(5); parent_domain_mat
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -144,6 +144,14 @@ class _TablePart(_Part[str]):
         return self._is_yes if await _has_name(self._table, key, self._style) else None
 
 
+class TableOpener(Protocol):
+    """Whoever opens tables: :class:`gateway.maps.Tables`, :class:`gateway.maps.source.Surroundings`."""
+
+    @property
+    def open(self) -> Callable[[str], Table]:
+        """The table ``type:name``; raises ConfigError."""
+
+
 class DomainList:
     """A list of domains.
 
@@ -163,7 +171,7 @@ class DomainList:
     def __init__(
         self,
         words: str | Sequence[str],
-        tables: Tables,
+        tables: TableOpener,
         *,
         subdomains: Subdomains = Subdomains.DOT,
         parameter: str = "",
