@@ -6,87 +6,66 @@ Pattern tables (``cidr``, ``regexp``) are asked for the whole string only. Sourc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from gateway.maps.address_lookup import Extensions, Forms, Key, part_keys, whole_keys
 from gateway.maps.match_list import Subdomains, parent_keys
 from gateway.maps.network import parse_address
+from gateway.model.errors import TableError
 from gateway.model.restriction import LookupTable
 
 
-def domain_keys(name: str, style: Subdomains) -> list[str]:
+def domain_keys(name: str, style: Subdomains) -> Iterator[Key]:
     """A host or domain name and its parents: ``mail.example.com``, ``example.com``, ``com`` (or with leading dots).
 
     A numerical name (``HELO 1.2.3.4``) has no parents; a name with a trailing dot gives no empty key.
     """
     if not name:
-        return []
+        return
+    yield Key(name)
     if (name[-1].isdigit() or ":" in name) and parse_address(name) is not None:
-        return [name]
-    return [name, *(key for key in parent_keys(name, style) if key not in ("", "."))]
+        return
+    for parent in parent_keys(name, style):
+        if parent not in ("", "."):
+            yield Key(parent, is_part=True)
 
 
-def network_keys(address: str) -> list[str]:
+def network_keys(address: str) -> Iterator[Key]:
     """An IP address and its networks: ``1.2.3.4``, ``1.2.3``, ``1.2``, ``1``; IPv6 cut at colons likewise."""
     delimiter = ":" if ":" in address else "."
-    keys = [address]
+    yield Key(address)
     at = address.rfind(delimiter)
     while at > 0:
         address = address[:at]
         # 2001:db8:: loses its second colon with the first
-        keys.append(address)
+        yield Key(address, is_part=True)
         at = address.rfind(delimiter)
-    return keys
 
 
-def without_extension(local: str, delimiters: str) -> str:
-    """``user`` of ``user+ext``; empty when there is no extension.
-
-    ``owner-list`` and ``list-request`` keep their hyphens, ``mailer-daemon`` and ``double-bounce`` too.
-    Source: recipient_delimiter, owner_request_special.
-    """
-    if not delimiters:
-        return ""
-    at = min((found for found in map(local.find, delimiters) if found > 0), default=0)
-    if not at:
-        return ""
-    folded = local.lower()
-    if folded in ("double-bounce", "mailer-daemon") or (
-        local[at] == "-" and (folded.startswith("owner-") or folded.endswith("-request"))
-    ):
-        return ""
-    return local[:at]
-
-
-def address_keys(address: str, style: Subdomains, delimiters: str) -> list[str]:
+def address_keys(address: str, style: Subdomains, extensions: Extensions) -> Iterator[Key]:
     """``user+ext@domain``, ``user@domain``, the domain and its parents, ``user+ext@``, ``user@``.
 
     Args:
         address: internal form with a domain, resolved.
         style: smtpd_access_maps in parent_domain_matches_subdomains.
-        delimiters: recipient_delimiter.
+        extensions: how local parts are split.
     """
-    local, _, domain = address.rpartition("@")
-    bare = without_extension(local, delimiters)
-    keys = [address]
-    if bare:
-        keys.append(f"{bare}@{domain}")
-    keys += domain_keys(domain, style)
-    keys.append(f"{local}@")
-    if bare:
-        keys.append(f"{bare}@")
-    return keys
+    yield from whole_keys(address, extensions)
+    yield from part_keys(address, extensions, Forms.ACCESS, style=style)
 
 
-async def first_found(table: LookupTable, keys: Iterable[str]) -> tuple[str, str] | None:
-    """The first key that the table knows, and its text; pattern tables see the first key alone.
+async def first_found(table: LookupTable, keys: Iterable[Key]) -> tuple[str, str] | None:
+    """The first key that the table knows, and its text; pattern tables are asked for whole keys alone.
 
     Raises:
-        TableError: the table has no answer now.
+        TableError: the table has no answer now, or an empty one.
     """
     for key in keys:
-        value = await table.find(key)
+        if key.is_part and table.is_pattern:
+            continue
+        value = await table.find(key.text)
         if value is not None:
-            return key, value
-        if table.is_pattern:
-            return None
+            if not value:
+                raise TableError(table.spec, f'an empty text under "{key.text}"')
+            return key.text, value
     return None

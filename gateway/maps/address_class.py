@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gateway.maps.match_list import DomainList, Subdomains
 from gateway.maps.network import parse_address
 from gateway.maps.own_address import own_addresses
+from gateway.maps.table import folded
 from gateway.model.address import Address
 from gateway.model.restriction import ResolvedAddress
 
@@ -50,7 +51,8 @@ class AddressClasses:
     def __init__(self, config: Config, tables: Tables) -> None:
         whole = Subdomains.NONE
         self._lists = (
-            (AddressClass.LOCAL, DomainList.of(config, "mydestination", tables)),
+            # Whole names, as in Postfix: neither parent_domain_matches_subdomains nor a leading dot means anything.
+            (AddressClass.LOCAL, DomainList.of(config, "mydestination", tables, whole)),
             (AddressClass.VIRTUAL_ALIAS, DomainList.of(config, "virtual_alias_domains", tables, whole)),
             (AddressClass.VIRTUAL_MAILBOX, DomainList.of(config, "virtual_mailbox_domains", tables, whole)),
             (AddressClass.RELAY, DomainList.of(config, "relay_domains", tables)),
@@ -60,7 +62,8 @@ class AddressClasses:
         self._cache: dict[str, AddressClass] = {}
         self._distrusts_routing = not config.boolean("allow_untrusted_routing")
         self._has_bang, self._has_percent = config.boolean("swap_bangpath"), config.boolean("allow_percent_hack")
-        self._origin = config.text("myorigin").lower() if config.boolean("append_at_myorigin") else ""
+        self._myorigin = folded(config.text("myorigin"))
+        self._origin = self._myorigin if config.boolean("append_at_myorigin") else ""
         self._hostname = config.text("myhostname").lower()
         self._parent = config.text("mydomain").lower() if config.boolean("append_dot_mydomain") else ""
 
@@ -73,19 +76,35 @@ class AddressClasses:
         known = self._cache.get(domain)
         if known is not None:
             return known
-        found = await self._find(domain.lower().removesuffix("."))
+        found = await self._find(folded(domain).removesuffix("."))
         if self._is_static:
             if len(self._cache) >= CACHE_LIMIT:
                 self._cache.clear()
             self._cache[domain] = found
         return found
 
+    async def has_local_names(self, domain: str) -> bool:
+        """True when tables know addresses of the domain by their local part too: it is local, or myorigin.
+
+        Args:
+            domain: behind the ``@``, or a literal.
+
+        Raises:
+            TableError: a table in mydestination has no answer now.
+        """
+        domain = folded(domain)
+        return domain == self._myorigin or self._is_own(domain) or await self._lists[0][1].matches(domain)
+
+    def _is_own(self, domain: str) -> bool:
+        """True for the literal of an own address."""
+        if not domain.startswith("["):
+            return False
+        literal = domain[1:-1]
+        return parse_address(literal[5:] if literal.startswith("ipv6:") else literal) in self._own_addresses
+
     async def _find(self, domain: str) -> AddressClass:
-        if domain.startswith("["):
-            literal = domain[1:-1]
-            address = parse_address(literal[5:] if literal.startswith("ipv6:") else literal)
-            if address in self._own_addresses:
-                return AddressClass.LOCAL
+        if self._is_own(domain):
+            return AddressClass.LOCAL
         for address_class, domains in self._lists:
             if await domains.matches(domain):
                 return address_class
@@ -144,4 +163,4 @@ class AddressClasses:
 def _resolved(address: str, domain: str, address_class: AddressClass, *, is_routed: bool = False) -> ResolvedAddress:
     is_relay = address_class is AddressClass.RELAY
     is_final = not is_relay and address_class is not AddressClass.DEFAULT
-    return ResolvedAddress(address.lower(), domain, is_final, is_relay, is_routed)
+    return ResolvedAddress(folded(address), domain, is_final, is_relay, is_routed)

@@ -18,7 +18,7 @@ import msgspec
 from gateway.config.lines import read_lines
 from gateway.config.values import split_words
 from gateway.maps.network import BITS, Network, parse_address, parse_network
-from gateway.maps.table import Table
+from gateway.maps.table import Table, folded
 from gateway.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class DomainList:
             if not isinstance(last, _NamePart):
                 last = _NamePart(subdomains)
                 self._parts.append(last)
-            last.names.add(entry.text.lower(), order, is_yes=not entry.is_negated)
+            last.names.add(folded(entry.text), order, is_yes=not entry.is_negated)
 
     @classmethod
     def of(cls, config: Config, parameter: str, tables: Tables, subdomains: Subdomains | None = None) -> DomainList:
@@ -201,7 +201,7 @@ class DomainList:
         Raises:
             TableError: a table of the list has no answer now.
         """
-        name = name.lower()
+        name = folded(name)
         for part in self._parts:
             found = await part.find(name)
             if found is not None:
@@ -274,7 +274,7 @@ class NetworkList:
                 last = _ClientPart(subdomains)
                 self._parts.append(last)
             if network is None:
-                last.names.add(text.lower(), order, is_yes=is_yes)
+                last.names.add(folded(text), order, is_yes=is_yes)
             else:
                 last.add_network(network, order, is_yes=is_yes)
 
@@ -293,7 +293,7 @@ class NetworkList:
         Raises:
             TableError: a table of the list has no answer now.
         """
-        client = (name.lower(), address, parse_address(address))
+        client = (folded(name), address, parse_address(address))
         for part in self._parts:
             found = await part.find(client)
             if found is not None:

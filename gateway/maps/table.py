@@ -14,6 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from gateway.model.errors import TableError
 
 
+def folded(text: str) -> str:
+    """A key, name or domain without the difference of case: all of Unicode's, so ``STRASSE`` is ``straße``.
+
+    Source: SMTPUTF8_README, "Postfix does, however, casefold"; smtputf8_enable.
+    """
+    return text.lower() if text.isascii() else text.casefold()
+
+
 class Table(ABC):
     """A lookup table.
 

@@ -1,6 +1,6 @@
-"""Several tables asked in turn (``virtual_alias_maps``, ``relay_recipient_maps``), and the order for mail addresses.
+"""Several tables asked in turn: ``virtual_alias_maps``, ``relay_recipient_maps``.
 
-Source: virtual(5), canonical(5) "TABLE SEARCH ORDER"; recipient_delimiter.
+Which keys they are asked for is :mod:`gateway.maps.address_lookup`'s matter. Source: virtual(5), "TABLE SEARCH ORDER".
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gateway.maps.access_lookup import without_extension
 from gateway.maps.table import Table
+from gateway.model.errors import TableError
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -41,31 +41,20 @@ class TableList:
     async def find(self, key: str, *, is_part: bool = False) -> str | None:
         """The first answer; pattern tables are left out when the key is only a part of what is looked for.
 
+        An empty key is in no table. An empty text is no answer: a table that has nothing to say must say so, and one
+        that stores nothing where something is needed is broken.
+
         Raises:
-            TableError: a table has no answer now.
+            TableError: a table has no answer now, or an empty one.
         """
+        if not key:
+            return None
         for table in self.tables:
             if is_part and table.is_pattern:
                 continue
             value = await table.find(key)
             if value is not None:
+                if not value:
+                    raise TableError(table.spec, f'an empty text under "{key}"')
                 return value
         return None
-
-    async def find_address(self, address: str, *, delimiters: str = "", is_local: bool = False) -> str | None:
-        """Look up ``user+ext@domain``, ``user@domain``, for a local domain ``user+ext`` and ``user``, ``@domain``.
-
-        Raises:
-            TableError: a table has no answer now.
-        """
-        local, _, domain = address.rpartition("@")
-        bare = without_extension(local, delimiters)
-        value = await self.find(address)
-        keys = [f"{bare}@{domain}"] if bare else []
-        if is_local:
-            keys += [local, bare] if bare else [local]
-        for key in (*keys, f"@{domain}"):
-            if value is not None:
-                break
-            value = await self.find(key, is_part=True)
-        return value

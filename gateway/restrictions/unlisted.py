@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from gateway.maps import Tables
 from gateway.maps.address_class import AddressClass, AddressClasses
+from gateway.maps.address_lookup import AddressLookup, Extensions
 from gateway.maps.table_list import TableList
 from gateway.model.address import Address
-from gateway.model.restriction import SENDER, ResolvedAddress, Subject
+from gateway.model.restriction import SENDER, Subject
 from gateway.model.session import Session
 from gateway.model.verdict import Verdict
 from gateway.restrictions.replies import refuse
@@ -30,6 +31,9 @@ _CLASSES = {
 }  # fmt: skip
 
 
+_REWRITING = ("recipient_canonical_maps", "sender_canonical_maps", "canonical_maps", "virtual_alias_maps")
+
+
 class AddressTables:
     """The tables that list valid addresses.
 
@@ -42,16 +46,21 @@ class AddressTables:
 
     def __init__(self, config: Config, tables: Tables, classes: AddressClasses) -> None:
         self._classes = classes
-        self._delimiters = config.text("recipient_delimiter")
-        rewriting = ("canonical_maps", "virtual_alias_maps")
-        self._for_recipient = [TableList.of(config, name, tables) for name in (*rewriting, "recipient_canonical_maps")]
-        self._for_sender = [*self._for_recipient, TableList.of(config, "sender_canonical_maps", tables)]
-        self._lists: dict[AddressClass, TableList] = {}
+        extensions = Extensions.of(config)
+
+        def lookup(listed: TableList) -> AddressLookup:
+            return AddressLookup(listed, extensions, is_local=classes.has_local_names)
+
+        # Rewriting tables: an address that is rewritten exists, whatever its class says. In the order of smtpd(8).
+        recipient, sender, both, virtual = (lookup(TableList.of(config, name, tables)) for name in _REWRITING)
+        self._for_recipient = [listed for listed in (recipient, both, virtual) if listed]
+        self._for_sender = [listed for listed in (recipient, sender, both, virtual) if listed]
+        self._lists: dict[AddressClass, AddressLookup] = {}
         self._codes: dict[AddressClass, int] = {}
         shows_table = config.boolean("show_user_unknown_table_name")
         self._texts: dict[AddressClass, str] = {}
         for address_class, (parameter, code, table, _) in _CLASSES.items():
-            self._lists[address_class] = _opened(config, parameter, tables)
+            self._lists[address_class] = lookup(_opened(config, parameter, tables))
             self._codes[address_class] = config.integer(code)
             self._texts[address_class] = "User unknown" + (f" in {table} table" if shows_table else "")
         self._always_local = frozenset({"postmaster", "mailer-daemon", config.text("double_bounce_sender").lower()})
@@ -66,23 +75,16 @@ class AddressTables:
         if not (resolved.is_final or resolved.is_relay):
             return None
         address_class = await self._classes.of(resolved.domain)
-        is_local = address_class is AddressClass.LOCAL
         listed = self._lists[address_class]
         if not listed and address_class is not AddressClass.VIRTUAL_ALIAS:
             return None
-        if is_local and resolved.address.rpartition("@")[0].lower() in self._always_local:
+        if address_class is AddressClass.LOCAL and resolved.address.rpartition("@")[0] in self._always_local:
             return None
-        for rewriting in self._for_sender if subject is SENDER else self._for_recipient:
-            if rewriting and await self._has(rewriting, resolved, is_local=is_local):
+        for lookup in (*(self._for_sender if subject is SENDER else self._for_recipient), listed):
+            if lookup and await lookup.find(resolved.address) is not None:
                 return None
-        if listed and await self._has(listed, resolved, is_local=is_local):
-            return None
         enhanced = _CLASSES[address_class][3] if subject is SENDER else "5.1.1"
         return refuse(self._codes[address_class], enhanced, subject.refusal(session, self._texts[address_class]))
-
-    async def _has(self, tables: TableList, resolved: ResolvedAddress, *, is_local: bool) -> bool:
-        found = await tables.find_address(resolved.address, delimiters=self._delimiters, is_local=is_local)
-        return found is not None
 
 
 def _opened(config: Config, parameter: str, tables: Tables) -> TableList:

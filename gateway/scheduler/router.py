@@ -16,6 +16,8 @@ import msgspec
 from gateway.config import Config
 from gateway.maps import Tables
 from gateway.maps.address_class import AddressClass, AddressClasses
+from gateway.maps.address_lookup import AddressLookup, Extensions
+from gateway.maps.match_list import subdomain_style
 from gateway.maps.table_list import TableList
 from gateway.model.address import Address
 from gateway.scheduler.transport_map import SenderMap, TransportMap
@@ -68,21 +70,21 @@ class Router:
     ) -> None:
         self._clock = clock
         self._classes = classes if classes is not None else AddressClasses(config, tables)
-        delimiters = config.text("recipient_delimiter")
+        extensions = Extensions.of(config)
         self._map = TransportMap(
-            TableList.of(config, "transport_maps", tables),
-            delimiters=delimiters,
-            has_dot="transport_maps" not in config.words("parent_domain_matches_subdomains"),
+            TableList.of(config, "transport_maps", tables), extensions, subdomain_style(config, "transport_maps")
         )
-        self._sender_transports = SenderMap(
-            TableList.of(config, "sender_dependent_default_transport_maps", tables),
-            null_key=config.text("empty_address_default_transport_maps_lookup_key"),
-            delimiters=delimiters,
+
+        def by_sender(parameter: str, null_key: str) -> SenderMap:
+            listed = TableList.of(config, parameter, tables)
+            lookup = AddressLookup(listed, extensions, is_local=self._classes.has_local_names)
+            return SenderMap(lookup, null_key=config.text(null_key))
+
+        self._sender_transports = by_sender(
+            "sender_dependent_default_transport_maps", "empty_address_default_transport_maps_lookup_key"
         )
-        self._sender_relayhosts = SenderMap(
-            TableList.of(config, "sender_dependent_relayhost_maps", tables),
-            null_key=config.text("empty_address_relayhost_maps_lookup_key"),
-            delimiters=delimiters,
+        self._sender_relayhosts = by_sender(
+            "sender_dependent_relayhost_maps", "empty_address_relayhost_maps_lookup_key"
         )
         self._class_transports = {
             AddressClass.LOCAL: split_destination(config.text("local_transport")),

@@ -5,23 +5,13 @@ Source: transport(5) "TABLE SEARCH ORDER"; postconf(5) sender_dependent_relayhos
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from gateway.maps.access_lookup import without_extension
+from gateway.maps.address_lookup import AddressLookup, Extensions, Forms, first_in, part_keys, whole_keys
+from gateway.maps.match_list import Subdomains
 from gateway.maps.table import MemoryTable
 from gateway.maps.table_list import TableList
 from gateway.model.address import Address
 
-
-def domain_keys(domain: str, *, has_dot: bool) -> Iterator[str]:
-    """The domain, its parents (with a leading dot unless ``has_dot`` is false) and ``*``."""
-    yield domain
-    dot = "." if has_dot else ""
-    _, _, parent = domain.partition(".")
-    while parent:
-        yield dot + parent
-        _, _, parent = parent.partition(".")
-    yield "*"
+WILDCARD = "*"
 
 
 class TransportMap:
@@ -29,12 +19,12 @@ class TransportMap:
 
     Args:
         tables: the parameter's tables.
-        delimiters: ``recipient_delimiter``.
-        has_dot: parents are looked up as ``.parent`` (``parent_domain_matches_subdomains`` says otherwise).
+        extensions: how local parts are split.
+        style: how parents are looked up (``parent_domain_matches_subdomains``).
     """
 
-    def __init__(self, tables: TableList, *, delimiters: str = "", has_dot: bool = True) -> None:
-        self._tables, self._delimiters, self._has_dot = tables, delimiters, has_dot
+    def __init__(self, tables: TableList, extensions: Extensions, style: Subdomains = Subdomains.DOT) -> None:
+        self._tables, self._extensions, self._style = tables, extensions, style
         self.is_in_memory = all(isinstance(table, MemoryTable) for table in tables.tables)
 
     def __bool__(self) -> bool:
@@ -42,44 +32,33 @@ class TransportMap:
 
     async def of_address(self, address: Address) -> str | None:
         """The entry for the full address, or for the address without its extension."""
-        value = await self._tables.find(str(address))
-        if value is None and (bare := without_extension(address.local, self._delimiters)):
-            value = await self._tables.find(f"{bare}@{address.domain}", is_part=True)
-        return value
+        found = await first_in(self._tables, whole_keys(str(address), self._extensions))
+        return found.value if found else None
 
     async def of_domain(self, domain: str) -> str | None:
         """The entry for the domain, a parent of it, or ``*``."""
-        for key in domain_keys(domain, has_dot=self._has_dot):
-            value = await self._tables.find(key, is_part=True)
-            if value is not None:
-                return value
-        return None
+        keys = part_keys(f"@{domain}", self._extensions, Forms.TRANSPORT, style=self._style)
+        found = await first_in(self._tables, keys)
+        return found.value if found else await self._tables.find(WILDCARD, is_part=True)
 
 
 class SenderMap:
-    """A sender-dependent table: full address, address without extension, ``@domain``; DUNNO ends the search.
+    """A sender-dependent table: the keys of any address, a local user's name among them; DUNNO ends the search.
 
     Args:
-        tables: the parameter's tables.
+        lookup: the parameter's tables.
         null_key: what the null sender is looked up as.
-        delimiters: ``recipient_delimiter``.
     """
 
-    def __init__(self, tables: TableList, *, null_key: str, delimiters: str = "") -> None:
-        self._tables, self._null_key, self._delimiters = tables, null_key, delimiters
+    def __init__(self, lookup: AddressLookup, *, null_key: str) -> None:
+        self._lookup, self._null_key = lookup, null_key
 
     def __bool__(self) -> bool:
-        return bool(self._tables)
+        return bool(self._lookup)
 
     async def of(self, sender: Address) -> str | None:
         """The entry for a sender, None without one."""
-        if not self._tables:
+        if not self._lookup:
             return None
-        value = await self._tables.find(str(sender) or self._null_key)
-        if value is None and sender.domain:
-            bare = without_extension(sender.local, self._delimiters)
-            for key in (f"{bare}@{sender.domain}" if bare else "", f"@{sender.domain}"):
-                value = await self._tables.find(key, is_part=True) if key else None
-                if value is not None:
-                    break
-        return None if value is None or value.upper() == "DUNNO" else value
+        found = await self._lookup.find(str(sender) or self._null_key)
+        return None if found is None or found.value.upper() == "DUNNO" else found.value

@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.hooks import hookimpl
 from gateway.maps.access_lookup import address_keys, domain_keys, first_found, network_keys
+from gateway.maps.address_lookup import Extensions, Key
 from gateway.maps.match_list import Subdomains
 from gateway.model.errors import TableError
 from gateway.model.restriction import (
@@ -94,24 +95,24 @@ def check_recipient_access(context: RestrictionContext) -> Restriction:
 
 def _address_check(context: RestrictionContext, subject: Subject) -> Restriction:
     table, judge, style = _table(context), _judge(context, subject), _style(context)
-    null_keys, delimiters = [context.text("smtpd_null_access_lookup_key")], context.text("recipient_delimiter")
+    null_key, extensions = context.text("smtpd_null_access_lookup_key"), Extensions.of(context)
 
     async def check(session: Session) -> Verdict | None:
         address = session.sender if subject is SENDER else session.recipient
         if address is None:
             return None
         is_routed = False
-        keys = null_keys
+        name, keys = null_key, iter((Key(null_key),))
         if address:
             resolved = await context.resolve(address)
             is_routed = resolved.is_routed and subject is RECIPIENT
-            keys = address_keys(resolved.address, style, delimiters)
+            name, keys = resolved.address, address_keys(resolved.address, style, extensions)
         elif subject is RECIPIENT:
             return None
         try:
             found = await first_found(table, keys)
         except TableError as error:
-            return await judge(session, keys[0], SERVER_ERROR, str(error))
+            return await judge(session, name, SERVER_ERROR, str(error))
         verdict = await judge(session, *found) if found else None
         # Where user%host@here really goes is anybody's guess: no table may let it relay.
         return None if is_routed and verdict is not None and verdict.action is Action.OK else verdict

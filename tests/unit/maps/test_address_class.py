@@ -36,7 +36,7 @@ def classes(**more: str) -> AddressClasses:
     [
         ("local.example", AddressClass.LOCAL),
         ("LOCAL.example.", AddressClass.LOCAL),
-        ("a.sub.local.example", AddressClass.LOCAL),
+        ("a.sub.local.example", AddressClass.DEFAULT),
         ("a.local.example", AddressClass.DEFAULT),
         ("[127.0.0.1]", AddressClass.LOCAL),
         ("[ipv6:::1]", AddressClass.LOCAL),

@@ -4,9 +4,11 @@ import asyncio
 
 from gateway.config import Config
 from gateway.maps import Tables
+from gateway.maps.address_lookup import AddressLookup, Extensions
+from gateway.maps.match_list import Subdomains
 from gateway.maps.table_list import TableList
 from gateway.model.address import Address
-from gateway.scheduler.transport_map import SenderMap, TransportMap, domain_keys
+from gateway.scheduler.transport_map import SenderMap, TransportMap
 
 
 def tables(spec: str) -> TableList:
@@ -14,13 +16,8 @@ def tables(spec: str) -> TableList:
     return TableList.of(config, "transport_maps", Tables(config))
 
 
-def test_domain_keys() -> None:
-    assert list(domain_keys("a.b.example", has_dot=True)) == ["a.b.example", ".b.example", ".example", "*"]
-    assert list(domain_keys("a.example", has_dot=False)) == ["a.example", "example", "*"]
-
-
 def test_addresses_with_and_without_extension() -> None:
-    found = TransportMap(tables("inline:{ {u+x@a.example=whole}, {u@a.example=bare} }"), delimiters="+-")
+    found = TransportMap(tables("inline:{ {u+x@a.example=whole}, {u@a.example=bare} }"), Extensions("+-"))
 
     async def look(local: str) -> str | None:
         return await found.of_address(Address(local, "a.example"))
@@ -32,13 +29,13 @@ def test_addresses_with_and_without_extension() -> None:
 
 
 def test_patterns_see_whole_addresses_only() -> None:
-    found = TransportMap(tables("static:any"), delimiters="+")
+    found = TransportMap(tables("static:any"), Extensions("+"))
     assert asyncio.run(found.of_address(Address("u", "a.example"))) == "any"
     assert found.is_in_memory
 
 
 def test_domains_then_parents_then_the_wildcard() -> None:
-    found = TransportMap(tables("inline:{ {a.example=own}, {.example=parent}, {*=rest} }"))
+    found = TransportMap(tables("inline:{ {a.example=own}, {.example=parent}, {*=rest} }"), Extensions())
 
     async def look() -> list[str | None]:
         return [await found.of_domain(domain) for domain in ("a.example", "b.example", "example", "c.test")]
@@ -46,17 +43,28 @@ def test_domains_then_parents_then_the_wildcard() -> None:
     assert asyncio.run(look()) == ["own", "parent", "rest", "rest"]
 
 
+def test_parents_without_the_dot() -> None:
+    found = TransportMap(tables("inline:{ {.a.example=dot}, {a.example=parent} }"), Extensions(), Subdomains.PARENT)
+    assert asyncio.run(found.of_domain("b.a.example")) == "parent"
+    assert asyncio.run(found.of_domain("b.example")) is None
+
+
+def sender_map(spec: str) -> SenderMap:
+    async def is_local(domain: str) -> bool:
+        return domain == "local.example"
+
+    return SenderMap(AddressLookup(tables(spec), Extensions("+"), is_local=is_local), null_key="<>")
+
+
 def test_senders() -> None:
-    found = SenderMap(
-        tables("inline:{ {<>=null}, {u@a.example=own}, {@a.example=domain}, {@b.example=dunno} }"),
-        null_key="<>",
-        delimiters="+",
+    found = sender_map(
+        "inline:{ {<>=null}, {u@a.example=own}, {@a.example=domain}, {@b.example=dunno}, {root=name}, {u=name} }"
     )
 
     async def look() -> list[str | None]:
-        senders = ("", "u+x@a.example", "v@a.example", "w@b.example", "w@c.example", "root")
+        senders = ("", "u+x@a.example", "v@a.example", "w@b.example", "u@c.example", "root", "u+x@local.example")
         return [await found.of(Address.of(sender)) for sender in senders]
 
-    assert asyncio.run(look()) == ["null", "own", "domain", None, None, None]
-    assert not SenderMap(tables(""), null_key="<>")
-    assert asyncio.run(SenderMap(tables(""), null_key="<>").of(Address.NULL)) is None
+    assert asyncio.run(look()) == ["null", "own", "domain", None, None, "name", "name"]
+    assert not sender_map("")
+    assert asyncio.run(sender_map("").of(Address.NULL)) is None
