@@ -29,6 +29,10 @@ INLINE_PARSE_LIMIT = 1 << 16
 """Octets of a file up to which a reload is parsed at once: about 20 ms; beyond it a thread does it."""
 
 
+def _unheard(_text: str) -> None:
+    """For who has no log."""
+
+
 class Surroundings(msgspec.Struct, frozen=True):
     """What tables need from outside.
 
@@ -38,6 +42,7 @@ class Surroundings(msgspec.Struct, frozen=True):
         warn: takes a warning's text, from any thread.
         config: main.cf, for the parameters that tables have of their own.
         open: the table ``type:name``, for tables made of tables; raises ConfigError.
+        info: takes a line for the log, from any thread.
     """
 
     directory: str
@@ -45,6 +50,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     warn: Callable[[str], None]
     config: Config
     open: Callable[[str], Table]
+    info: Callable[[str], None] = _unheard
 
 
 def unbraced(group: str) -> str:

@@ -26,11 +26,16 @@ TableFactory = Callable[[str, "Config"], Table]
 # surroundings. Imported when first opened, so that a driver is loaded only where a table needs it.
 _TYPES: dict[str, str] = {
     "cidr": "cidr:CidrTable",
+    "debug": "debug:open_debug",
+    "environ": "environ:EnvironTable",
     "fail": "fail:FailTable",
     "inline": "inline:InlineTable",
+    "pipemap": "pipemap:open_pipemap",
+    "randmap": "randmap:RandmapTable",
     "regexp": "regexp:RegexpTable",
     "static": "static:StaticTable",
     "texthash": "texthash:TexthashTable",
+    "unionmap": "unionmap:open_unionmap",
     "unix": "unix:UnixTable",
 }
 WARNINGS_LIMIT = 100
@@ -53,6 +58,7 @@ class Tables:
     Attributes:
         on_warning: takes the text of a warning (a duplicate record, a file that became unreadable), from any thread;
             until it is set, warnings are kept in ``warnings``.
+        on_info: takes a line for the log, from any thread (``debug:`` tables write one for each lookup).
     """
 
     def __init__(
@@ -68,7 +74,8 @@ class Tables:
         self.warnings: list[str] = []
         self._warned: set[str] = set()
         self.on_warning: Callable[[str], None] | None = None
-        self._around = Surroundings(config.directory, clock, self._warn, config, self.open)
+        self.on_info: Callable[[str], None] | None = None
+        self._around = Surroundings(config.directory, clock, self._warn, config, self.open, self._tell)
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -121,6 +128,10 @@ class Tables:
             self.on_warning(text)
         elif len(self.warnings) < WARNINGS_LIMIT:
             self.warnings.append(text)
+
+    def _tell(self, text: str) -> None:
+        if self.on_info is not None:
+            self.on_info(text)
 
     async def close(self) -> None:
         """Close every table."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.maps.source import Surroundings
-from gateway.maps.table import BlockingTable
+from gateway.maps.table import BlockingTable, folded
 from gateway.model.errors import ConfigError, TableError
 
 _BUFFER_BYTES = 4096
@@ -98,7 +98,7 @@ class UnixTable(BlockingTable):
         Raises:
             TableError: a name service did not answer.
         """
-        name = key.lower().encode("utf-8", "surrogateescape")
+        name = folded(key).encode("utf-8", "surrogateescape")
         # The C library would look for what is before the NUL, and nothing else of these is ever a name.
         if not name or b"\0" in name or b":" in name or b"\n" in name:
             return None

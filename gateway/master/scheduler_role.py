@@ -53,6 +53,7 @@ class _Policy:
         )
         tables = Tables(config, types=self.plugins.registered("lookup_tables"))
         tables.on_warning = context.mail_log.logger("qmgr").warning
+        tables.on_info = context.mail_log.logger("qmgr").info
         self.router = Router(config, tables)
         self.resolver = resolver = Resolver(config)
         self.transports = make_transports(config, self.plugins.registered("transports"), resolver, context.mail_log)

@@ -67,6 +67,7 @@ class ServiceBuilder:
         config = self._config.for_service(row)
         tables = Tables(config, types=self._types)
         tables.on_warning = self._mail_log.logger("smtpd").warning
+        tables.on_info = self._mail_log.logger("smtpd").info
 
         def network(parameter: str) -> NetworkList:
             return NetworkList(config.text(parameter), tables, parameter=parameter)

@@ -16,8 +16,10 @@ def surroundings(
     directory: str = "",
     clock: Callable[[], float] = time.monotonic,
     warnings: list[str] | None = None,
+    lines: list[str] | None = None,
 ) -> Surroundings:
-    """What a table is opened with; warnings go to the list."""
+    """What a table is opened with; warnings and log lines go to the lists."""
     config = Config.from_settings(settings or {})
+    told = lines if lines is not None else []
     kept = warnings if warnings is not None else []
-    return Surroundings(directory, clock, kept.append, config, Tables(config).open)
+    return Surroundings(directory, clock, kept.append, config, Tables(config).open, told.append)

@@ -39,8 +39,8 @@ def test_proxy_is_the_same_table_here() -> None:
 
 
 def test_an_unknown_type_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match='unknown type "ldap"; known: cidr, fail, inline, regexp, static, texthash'):
-        Tables(CONFIG).open("ldap:/x")
+    with pytest.raises(ConfigError, match=r'unknown type "nosuch"; known: .*cidr, .*fail, .*texthash'):
+        Tables(CONFIG).open("nosuch:/x")
 
 
 @pytest.mark.parametrize("spec", ["access", ":x", "static:", "proxy:x"])
@@ -56,7 +56,7 @@ def test_types_of_plugins() -> None:
     assert table is tables.open("slow:x")
     assert asyncio.run(table.find("ab")) == "abab"
     assert tables.has_type("proxy:slow:x")
-    assert not tables.has_type("hash:x")
+    assert not tables.has_type("nosuch:x")
     asyncio.run(tables.close())
     assert slow.closed == 1
     assert tables.opened("slow:x") is None
