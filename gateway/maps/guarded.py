@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
+from gateway.maps.failure_log import FailureLog
 from gateway.maps.table import Table
 from gateway.model.errors import TableError
 from gateway.net.eager import with_deadline
@@ -20,18 +21,32 @@ class GuardedTable(Table):
         spec: as configured.
         table: asked for each key.
         deadline_s: longest lookup (``plugin_timeout``).
+        failures: told when lookups fail, and when they work again.
 
     Attributes:
         table: the plugin's.
     """
 
-    def __init__(self, spec: str, table: Table, deadline_s: float) -> None:
+    def __init__(self, spec: str, table: Table, deadline_s: float, failures: FailureLog) -> None:
         super().__init__(spec)
         self.is_pattern = table.is_pattern
-        self.table, self._deadline_s = table, deadline_s
+        self.table, self._deadline_s, self._failures = table, deadline_s, failures
+        self._is_failing = False
 
     async def find(self, key: str) -> str | None:
         """What the table says; TableError when it fails, hangs, or says what is no text."""
+        try:
+            value = await self._answer(key)
+        except TableError as error:
+            self._is_failing = True
+            self._failures.failed(error, key)
+            raise
+        if self._is_failing:
+            self._is_failing = False
+            self._failures.answered(self.spec)
+        return value
+
+    async def _answer(self, key: str) -> str | None:
         task = asyncio.ensure_future(self._ask(key))
         try:
             value = await with_deadline(task, self._deadline_s)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from gateway.model.errors import TableError
@@ -52,8 +53,18 @@ class Table(ABC):
         """Give up connections and files."""
 
 
+def _unheard(_error: TableError, _key: str) -> None:
+    """For a table that is opened by itself."""
+
+
 class MemoryTable(Table):
-    """A table that answers at once: :meth:`find` never suspends, and :meth:`get` needs no ``await``."""
+    """A table that answers at once: :meth:`find` never suspends, and :meth:`get` needs no ``await``.
+
+    Attributes:
+        on_failure: told of each :meth:`find` that fails; :class:`gateway.maps.Tables` logs it.
+    """
+
+    on_failure: Callable[[TableError, str], None] = staticmethod(_unheard)
 
     @abstractmethod
     def get(self, key: str) -> str | None:
@@ -65,7 +76,11 @@ class MemoryTable(Table):
 
     async def find(self, key: str) -> str | None:
         """As :meth:`get`."""
-        return self.get(key)
+        try:
+            return self.get(key)
+        except TableError as error:
+            self.on_failure(error, key)
+            raise
 
 
 class RemoteTable(Table):

@@ -6,15 +6,18 @@ Source: DATABASE_README. A new type is one file beside this one and one line in 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from gateway.maps.failure_log import FailureLog
 from gateway.maps.guarded import GuardedTable
 from gateway.maps.source import Surroundings
 from gateway.maps.table import MemoryTable, RemoteTable, Table
 from gateway.model.errors import ConfigError
+from gateway.net.eager import with_deadline
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -39,6 +42,7 @@ _TYPES: dict[str, str] = {
     "unix": "unix:UnixTable",
 }
 WARNINGS_LIMIT = 100
+CLOSE_LIMIT_S = 5.0
 
 
 def _opener(kind: str) -> Callable[[str, str, Surroundings], Table]:
@@ -75,6 +79,7 @@ class Tables:
         self._warned: set[str] = set()
         self.on_warning: Callable[[str], None] | None = None
         self.on_info: Callable[[str], None] | None = None
+        self._failures = FailureLog(self._warn, clock)
         self._around = Surroundings(config.directory, clock, self._warn, config, self.open, self._tell)
 
     @property
@@ -83,26 +88,29 @@ class Tables:
         return tuple(sorted({*_TYPES, *self._types}))
 
     def open(self, spec: str) -> Table:
-        """The table ``type:name``; ``proxy:type:name`` is the same table, for there is no proxymap here.
+        """The table ``type:name``; ``proxy:type:name`` is the same table, its connections shared: there is no proxymap.
 
         Raises:
             ConfigError: unknown type, missing or broken file (with file and line).
         """
+        spec = spec.removeprefix("proxy:")
         table = self._open.get(spec)
         if table is None:
             table = self._open[spec] = self._opened(spec)
+            if isinstance(table, MemoryTable):
+                table.on_failure = self._failures.failed
         return table
 
     def opened(self, spec: str) -> Table | None:
         """The table, when it has been opened before: for text that must not open files, such as a table's result."""
-        return self._open.get(spec)
+        return self._open.get(spec.removeprefix("proxy:"))
 
     def has_type(self, spec: str) -> bool:
         """True when the type of ``type:name`` is known here."""
         return spec.removeprefix("proxy:").partition(":")[0] in self.types
 
     def _opened(self, spec: str) -> Table:
-        kind, colon, name = spec.removeprefix("proxy:").partition(":")
+        kind, colon, name = spec.partition(":")
         if not colon or not name:
             raise ConfigError(f'table "{spec}": expected type:name')
         if kind in self._types:
@@ -111,11 +119,11 @@ class Tables:
                 return table
             if not isinstance(table, Table):
                 raise ConfigError(f"table {spec}: the plugin made a {type(table).__name__}, not a Table")
-            return GuardedTable(spec, table, self._config.seconds("plugin_timeout"))
+            return GuardedTable(spec, table, self._config.seconds("plugin_timeout"), self._failures)
         if kind not in _TYPES:
             raise ConfigError(f'table {spec}: unknown type "{kind}"; known: {", ".join(self.types)}')
         made = _opener(kind)(spec, name, self._around)
-        return GuardedTable(spec, made, made.deadline_s) if isinstance(made, RemoteTable) else made
+        return GuardedTable(spec, made, made.deadline_s, self._failures) if isinstance(made, RemoteTable) else made
 
     def warn_once(self, text: str) -> None:
         """Pass a warning on, unless it was passed on before."""
@@ -134,7 +142,13 @@ class Tables:
             self.on_info(text)
 
     async def close(self) -> None:
-        """Close every table."""
-        for table in self._open.values():
-            await table.close()
+        """Close every table; one that fails or hangs keeps no other open."""
+        tables = [*self._open.values()]
         self._open.clear()
+        await asyncio.gather(*map(self._close, tables))
+
+    async def _close(self, table: Table) -> None:
+        try:
+            await with_deadline(table.close(), CLOSE_LIMIT_S)
+        except Exception as error:
+            self._warn(f"table {table.spec}: closing: {type(error).__name__}: {error}")

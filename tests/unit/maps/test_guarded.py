@@ -75,3 +75,30 @@ def test_a_lookup_before_there_is_a_task_may_use_timeouts() -> None:
         assert outcome == ["KEY"]
 
     asyncio.run(run())
+
+
+def test_failure_and_recovery_are_logged() -> None:
+    is_down = [True]
+
+    async def sometimes(key: str) -> str:
+        if is_down[0]:
+            raise OSError("server has gone away")
+        return key
+
+    async def run() -> list[str]:
+        tables = Tables(
+            Config.from_settings({"plugin_timeout": "1s"}), types={"ours": lambda name, config: PluginTable(sometimes)}
+        )
+        table = tables.open("ours:x")
+        for _ in range(2):
+            with pytest.raises(TableError):
+                await table.find("a")
+        is_down[0] = False
+        for _ in range(2):
+            assert await table.find("a") == "a"
+        return tables.warnings
+
+    assert asyncio.run(run()) == [
+        'table ours:x: OSError: server has gone away; it was asked for "a"',
+        "table ours:x: answers again, after 2 failed lookup(s)",
+    ]

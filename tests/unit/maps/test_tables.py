@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config import Config
 from gateway.maps import MemoryTable, Table, Tables
-from gateway.model.errors import ConfigError
+from gateway.model.errors import ConfigError, TableError
 
 CONFIG = Config.from_settings({})
 
@@ -32,10 +32,11 @@ def test_each_table_is_opened_once() -> None:
 
 
 def test_proxy_is_the_same_table_here() -> None:
-    table = Tables(CONFIG).open("proxy:static:OK")
+    tables = Tables(CONFIG)
+    table = tables.open("proxy:static:OK")
     assert isinstance(table, MemoryTable)
     assert table.get("x") == "OK"
-    assert table.spec == "proxy:static:OK"
+    assert table is tables.open("static:OK") is tables.opened("proxy:static:OK")
 
 
 def test_an_unknown_type_names_the_known_ones() -> None:
@@ -70,3 +71,25 @@ def test_warnings_are_bounded_and_told_once() -> None:
         tables.warn_once(f"w{n}")
     assert tables.warnings.count("same") == 1
     assert len(tables.warnings) == 100
+
+
+def test_failures_of_tables_in_memory_are_told() -> None:
+    tables = Tables(CONFIG)
+    for _ in range(2):
+        with pytest.raises(TableError):
+            asyncio.run(tables.open("fail:x").find("a"))
+    assert tables.warnings == ['table fail:x: fails by its type; it was asked for "a"']
+
+
+def test_a_table_that_cannot_close_keeps_no_other_open() -> None:
+    class Broken(Slow):
+        async def close(self) -> None:
+            raise OSError("connection reset")
+
+    slow = Slow("slow:x")
+    tables = Tables(CONFIG, {"broken": lambda name, config: Broken("broken:x"), "slow": lambda name, config: slow})
+    tables.open("broken:x")
+    tables.open("slow:x")
+    asyncio.run(tables.close())
+    assert slow.closed == 1
+    assert tables.warnings == ["table broken:x: closing: OSError: connection reset"]
