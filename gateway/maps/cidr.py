@@ -8,13 +8,17 @@ the first of them ends the search.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
-from gateway.config.lines import LogicalLine
+from gateway.config.lines import BLANKS, LogicalLine
 from gateway.maps.network import BITS, Network, parse_address, parse_network
-from gateway.maps.rules import Rule, parse_rules
+from gateway.maps.rules import enclosing, parse_rules
 from gateway.maps.source import RuleSource, Surroundings
 from gateway.maps.table import MemoryTable
+
+_PATTERN = re.compile(f"[^{BLANKS}]*")
 
 
 class _Line(msgspec.Struct, frozen=True, gc=False):
@@ -86,21 +90,18 @@ class CidrTable(MemoryTable):
         return self._source.fresh()[address[0]].find(address)
 
 
-def _split(text: str, _is_negated: bool) -> tuple[Network, str]:
-    pattern, _, rest = text.replace("\t", " ").partition(" ")
-    return parse_network(pattern), rest.strip()
+def _split(text: str) -> tuple[Network, str]:
+    pattern = _PATTERN.match(text)
+    assert pattern
+    return parse_network(pattern[0]), text[pattern.end() :].strip(BLANKS)
 
 
 def _parse(lines: list[LogicalLine], file: str) -> dict[int, _Family]:
+    rules = parse_rules(lines, file, _split)
     compiled: list[_Line] = []
-    blocks: list[Rule[Network]] = []
-    for order, rule in enumerate(parse_rules(lines, file, _split)):
-        while blocks and blocks[-1].end <= order:
-            blocks.pop()
-        if rule.result is None:
-            blocks.append(rule)
-        else:
-            conditions = tuple((block.pattern, block.is_negated) for block in blocks)
+    for order, (rule, blocks) in enumerate(zip(rules, enclosing(rules), strict=True)):
+        if rule.result is not None:
+            conditions = tuple((rules[block].pattern, rules[block].is_negated) for block in blocks)
             compiled.append(_Line(order, rule.pattern, rule.is_negated, rule.result, conditions))
     return {
         version: _Family([line for line in compiled if line.network.version == version], bits)

@@ -15,13 +15,15 @@ import ctypes
 import platform
 import sys
 
+from gateway.maps.pattern import MatchFailed
+
 EXTENDED, ICASE = 1, 2  # the same in glibc, musl and the BSDs
 _IS_GLIBC = platform.libc_ver()[0] == "glibc"
 _NEWLINE, _NOSUB = (4, 8) if sys.platform == "linux" else (8, 4)
 _BUFFER_OCTETS = 512  # regex_t is 64 octets in glibc, 64 in musl, 32 in the BSDs
 _NSUB_OFFSET = 48 if _IS_GLIBC else 0 if sys.platform == "linux" else 8
 _LC_ALL_MASK = 0x1FBF if sys.platform == "linux" else 0x3F
-GROUPS_LIMIT = 10
+_NO_MATCH = 1
 
 _libc = ctypes.PyDLL(None)
 _Offset = ctypes.c_int if _IS_GLIBC else ctypes.c_ssize_t
@@ -56,7 +58,7 @@ class PosixPattern:
         ValueError: the library's own words.
     """
 
-    __slots__ = ("_address", "_matches", "_matches_address", "_memory", "group_count")
+    __slots__ = ("_address", "_memory", "group_count")
 
     def __init__(
         self,
@@ -80,25 +82,42 @@ class PosixPattern:
         finally:
             _uselocale(before)
         if status:
-            message = ctypes.create_string_buffer(256)
-            _regerror(status, address, message, len(message))
-            raise ValueError(message.value.decode(errors="replace"))
+            raise ValueError(_message(status, address))
         self._address = address
         self.group_count = ctypes.c_size_t.from_buffer(self._memory, _NSUB_OFFSET).value if needs_groups else 0
-        self._matches = (_Match * GROUPS_LIMIT)()
-        self._matches_address = ctypes.addressof(self._matches)
 
     def __del__(self) -> None:
         if self._address:
             _regfree(self._address)
 
     def matches(self, text: bytes) -> bool:
-        """True when the expression matches somewhere in ``text``."""
+        """True when the expression matches somewhere in ``text``, of which the library sees what is before a NUL.
+
+        Raises:
+            MatchFailed: out of memory.
+        """
         status: int = _regexec(self._address, text, 0, None, 0)
+        if status > _NO_MATCH:
+            raise MatchFailed(_message(status, self._address))
         return status == 0
 
     def groups(self, text: bytes) -> list[bytes] | None:
-        """The whole match and the subexpressions 1 to 9, empty where one took no part; None without a match."""
-        if _regexec(self._address, text, GROUPS_LIMIT, self._matches_address, 0):
+        """The whole match and every subexpression, empty where one took no part; None without a match.
+
+        Raises:
+            MatchFailed: out of memory.
+        """
+        # Without subexpressions the library is faster, and most rules do not match.
+        if not self.matches(text):
             return None
-        return [text[m.start : m.end] if m.start >= 0 else b"" for m in self._matches]
+        found = (_Match * (self.group_count + 1))()  # its own, for tables are asked from several threads
+        status = _regexec(self._address, text, len(found), ctypes.addressof(found), 0)
+        if status:
+            raise MatchFailed(_message(status, self._address))
+        return [text[m.start : m.end] if m.start >= 0 else b"" for m in found]
+
+
+def _message(status: int, address: int) -> str:
+    message = ctypes.create_string_buffer(256)
+    _regerror(status, address, message, len(message))
+    return message.value.decode(errors="replace")

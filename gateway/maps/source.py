@@ -96,13 +96,16 @@ class RuleSource(Generic[T]):
         name: file name, or ``{ {rule}, {rule} }``.
         parse: compiles logical lines.
         around: directory, clock, warnings.
+        inline_limit: octets of a file up to which a reload needs no thread.
 
     Raises:
         ConfigError: the file is missing or broken, with file and line.
     """
 
-    def __init__(self, spec: str, name: str, parse: Parse[T], around: Surroundings) -> None:
-        self._spec, self._parse, self._around = spec, parse, around
+    def __init__(
+        self, spec: str, name: str, parse: Parse[T], around: Surroundings, *, inline_limit: int = INLINE_PARSE_LIMIT
+    ) -> None:
+        self._spec, self._parse, self._around, self._inline_limit = spec, parse, around, inline_limit
         self._thread: threading.Thread | None = None
         self._has_complained = False
         self._stamp: tuple[int, ...] = ()
@@ -145,7 +148,7 @@ class RuleSource(Generic[T]):
         if stamp == self._stamp:
             return
         self._stamp = stamp
-        if stamp[2] <= INLINE_PARSE_LIMIT:
+        if stamp[2] <= self._inline_limit:
             self._reload()
         else:
             self._thread = threading.Thread(target=self._reload, name=f"reload {self._spec}", daemon=True)

@@ -18,7 +18,7 @@ def test_bracket_classes_and_word_limits() -> None:
 def test_leftmost_longest() -> None:
     pattern = PosixPattern(b"(a|ab)(c|bcde)?", needs_groups=True)
     assert pattern.group_count == 2
-    assert pattern.groups(b"xabcde") == [b"abcde", b"a", b"bcde", b"", b"", b"", b"", b"", b"", b""]
+    assert pattern.groups(b"xabcde") == [b"abcde", b"a", b"bcde"]
     assert pattern.groups(b"x") is None
 
 
@@ -45,3 +45,8 @@ def test_a_hostile_key_takes_no_exponential_time() -> None:
     started = time.process_time()
     assert not PosixPattern(b"(a+)+@x$").matches(b"a" * 200 + b"@y")
     assert time.process_time() - started < 1.0
+
+
+def test_more_than_nine_groups() -> None:
+    pattern = PosixPattern(b"(a)(b)(c)(d)(e)(f)(g)(h)(i)(j)(k)?", needs_groups=True)
+    assert pattern.groups(b"abcdefghij") == [b"abcdefghij", *(bytes([octet]) for octet in b"abcdefghij"), b""]

@@ -51,14 +51,19 @@ def test_escaped_delimiters_and_nul() -> None:
     [
         ("/unterminated", "no closing delimiter"),
         ("/a/q x", 'unknown flag "q"'),
-        ("/a/", "no result"),
         ("/a/ $1", r"\$1: the expression has 0"),
         ("/(a)/ $2", r"\$2: the expression has 1"),
         ("/(a)/ $x", "expected"),
         ("!/(a)/ $1", "nothing was matched"),
         ("/(/ x", "."),
         ("abc x", "between delimiters"),
-        ("if /a/ x", "text behind"),
+        ("éaé x", "between delimiters"),
+        ("if /a/", "if without endif"),
+        ("/(a)/ $0", "expected"),
+        ("/(a)/ a$", "expected"),
+        ("/(a)/ ${1", "expected"),
+        ("/(a)/ ${ 1 }", "expected"),
+        ("/(a)/ $1a", "expected"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, rule: str, message: str) -> None:
@@ -67,6 +72,21 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, rule: str, message:
     with pytest.raises(ConfigError, match=message) as caught:
         Tables(Config.from_settings({})).open(f"regexp:{path}")
     assert (caught.value.file, caught.value.line) == (str(path), 3)
+
+
+def test_what_postfix_only_warns_of(tmp_path: Path) -> None:
+    path = tmp_path / "patterns"
+    path.write_text("/a/\nif /b/\n  /c/ x\n/d/ y\nendif !\n")
+    warnings: list[str] = []
+    found = RegexpTable("regexp:x", str(path), surroundings(warnings=warnings))
+    assert [found.get(key) for key in ("a", "bc", "bd", "d")] == ["", None, "y", None]
+    assert [warning.split(": ", 2)[1] for warning in warnings] == [f"{path}, line {line}" for line in (1, 2, 5)]
+
+
+def test_white_space_in_results_and_groups_beyond_nine() -> None:
+    found = table("/(a)(b)(c)(d)(e)(f)(g)(h)(i)(j)/ ${10}\t$1  x", "/x/i\t y")
+    assert found.get("abcdefghij") == "j\ta  x"
+    assert found.get("x") == "y"
 
 
 RULES = r"""
