@@ -40,6 +40,8 @@ class Config:
         settings: what main.cf (and ``-o``) says, by name, not expanded.
         rows: master.cf as written.
         warnings: what is odd but no error; complete after :meth:`check`.
+
+    With ``keeps_paths`` a ``myorigin`` that names a file stays that name, for showing what is configured.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class Config:
         directory: str = "",
         registry: Registry | None = None,
         warnings: list[str] | None = None,
+        keeps_paths: bool = False,
     ) -> None:
         self.settings, self.rows, self.directory = dict(settings), rows, directory
+        self._keeps_paths = keeps_paths
         self.registry = registry if registry is not None else default_registry()
         self.warnings: list[str] = warnings if warnings is not None else []
         self._services: tuple[Service, ...] | None = None
@@ -109,6 +113,13 @@ class Config:
         config = Config(settings, self.rows, directory=self.directory, registry=self.registry)
         config.check()
         return config
+
+    def scoped(self, overrides: Mapping[str, str]) -> Config:
+        """As :meth:`overridden`, unchecked and without warnings: for looking at single values."""
+        settings = self.settings | {name: Setting(name, value, "-o") for name, value in overrides.items()}
+        return Config(
+            settings, self.rows, directory=self.directory, registry=self.registry, keeps_paths=self._keeps_paths
+        )
 
     def for_service(self, service: Service) -> Config:
         """The configuration as a service sees it: its ``-o`` settings, and ``$service_name``."""
@@ -190,7 +201,7 @@ class Config:
             ConfigError: syntax, or a loop.
         """
         try:
-            return expand(text, self._lookup)
+            return expand(text, self._lookup, self._unexpanded)
         except ExpansionError as error:
             raise ConfigError(f'cannot expand "{text}": {error}') from None
 
@@ -283,6 +294,11 @@ class Config:
             return self._value(name)
         return None
 
+    def _unexpanded(self, name: str) -> str | None:
+        """For ``${name?text}``: what is written, here or as the default."""
+        raw = self.raw(name)
+        return self.default(name) if raw is None else raw
+
     def _value(self, name: str) -> str:
         """Expanded text of a parameter that exists."""
         known = self._expanded.get(name)
@@ -296,8 +312,8 @@ class Config:
             text = self.raw(name)
             if text is None:
                 text = self.default(name) or ""
-            value = expand(text, self._lookup)
-            value = self._expanded[name] = origin(value) if name == "myorigin" else value
+            value = expand(text, self._lookup, self._unexpanded)
+            value = self._expanded[name] = origin(value) if name == "myorigin" and not self._keeps_paths else value
         except ExpansionError as error:
             self._fail(name, str(error))
         finally:
@@ -354,5 +370,5 @@ def read(directory: str, registry: Registry | None = None) -> Config:
     """
     settings, warnings = read_main_cf(os.path.join(directory, "main.cf"))
     master = os.path.join(directory, "master.cf")
-    rows = tuple(read_master_cf(master)) if os.path.exists(master) else ()
+    rows = tuple(read_master_cf(master, warnings)) if os.path.exists(master) else ()
     return Config(settings, rows, directory=directory, registry=registry, warnings=warnings)

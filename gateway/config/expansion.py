@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from gateway.config.levels import parse_level
 from gateway.config.lines import BLANKS
 
@@ -35,15 +37,28 @@ class ExpansionError(ValueError):
     """The text is wrong, or a parameter refers to itself."""
 
 
-def expand(text: str, lookup: Lookup, depth: int = 0) -> str:
+def expand(text: str, lookup: Lookup, raw: Lookup | None = None, depth: int = 0) -> str:
     """Replace every ``$`` expression of a text.
 
     Args:
         text: raw value.
         lookup: value of a name, already expanded; it is the callback's work to detect loops.
+        raw: value of a name, not expanded, for ``${name?text}``: Postfix asks whether something is written there, not
+            what becomes of it. None: ``lookup`` says.
     Raises:
         ExpansionError: syntax; the message shows where.
     """
+    return _expand(text, _Names(lookup, raw or lookup), depth)
+
+
+class _Names(msgspec.Struct, frozen=True):
+    """Where values come from: for use, and for the question whether there is one."""
+
+    use: Lookup
+    test: Lookup
+
+
+def _expand(text: str, names: _Names, depth: int) -> str:
     at = text.find("$")
     if at < 0:
         return text
@@ -59,13 +74,13 @@ def expand(text: str, lookup: Lookup, depth: int = 0) -> str:
             done = at + 2
         elif following in _CLOSING:
             end = _closing(text, at + 1)
-            parts.append(_evaluate(text[at + 2 : end], lookup, depth))
+            parts.append(_evaluate(text[at + 2 : end], names, depth))
             done = end + 1
         else:
             name = _NAME.match(text, at + 1)
             if name is None:
                 raise ExpansionError(f'"$" without a name at "{_near(text, at)}" (write "$$" for a dollar sign)')
-            parts.append(lookup(name[0]) or "")
+            parts.append(names.use(name[0]) or "")
             done = name.end()
         at = text.find("$", done)
     parts.append(text[done:])
@@ -107,22 +122,22 @@ def _braced(text: str, at: int) -> tuple[str, int]:
     return text[at + 1 : end], _skip_blanks(text, end + 1)
 
 
-def _evaluate(body: str, lookup: Lookup, depth: int) -> str:
+def _evaluate(body: str, names: _Names, depth: int) -> str:
     """Value of the inside of ``${…}``."""
     at = _skip_blanks(body, 0)
     if body[at : at + 1] == "{":
-        subject, at = _relation(body, at, lookup, depth)
-    else:
-        name = _NAME.match(body, at)
-        if name is None:
-            raise ExpansionError(f'a name is missing in "${{{body[:24]}}}"')
-        subject, at = lookup(name[0]) or "", _skip_blanks(body, name.end())
+        subject, at = _relation(body, at, names, depth)
+        return subject if at == len(body) else _expand(_branch(body, at, is_true=bool(subject)), names, depth + 1)
+    name = _NAME.match(body, at)
+    if name is None:
+        raise ExpansionError(f'a name is missing in "${{{body[:24]}}}"')
+    at = _skip_blanks(body, name.end())
     if at == len(body):
-        return subject
-    return expand(_branch(body, at, is_true=bool(subject)), lookup, depth + 1)
+        return names.use(name[0]) or ""
+    return _expand(_branch(body, at, is_true=bool(names.test(name[0]))), names, depth + 1)
 
 
-def _relation(body: str, at: int, lookup: Lookup, depth: int) -> tuple[str, int]:
+def _relation(body: str, at: int, names: _Names, depth: int) -> tuple[str, int]:
     """``{left} op {right}``: ``true`` or nothing, and the index after it."""
     left, at = _braced(body, at)
     sign = _RELATION.match(body, at)
@@ -132,7 +147,7 @@ def _relation(body: str, at: int, lookup: Lookup, depth: int) -> tuple[str, int]
     if body[sign.end() : sign.end() + 1] != "{":
         raise ExpansionError(f'expected "{{" at "{_near(body, sign.end())}"')
     right, at = _braced(body, sign.end())
-    sides = expand(left, lookup, depth + 1), expand(right, lookup, depth + 1)
+    sides = _expand(left, names, depth + 1), _expand(right, names, depth + 1)
     return ("true" if _compare(*sides, compare, is_level=sign[2] is not None) else ""), at
 
 

@@ -18,11 +18,15 @@ def split_blanks(text: str) -> list[str]:
     return [word for word in text.split(" ") if word]
 
 
+def _width(text: str) -> int:
+    return len(text.encode("utf-8", "surrogateescape"))
+
+
 def format_value(text: str, *, first: str = "", fold: bool = False) -> str:
     """A value with single blanks between its words, after ``first`` such as ``name =``.
 
     Args:
-        fold: break lines that would be longer than 80 characters.
+        fold: break lines that would be longer than 80 octets.
     """
     words = [*([first] if first else []), *split_blanks(text)]
     if not fold:
@@ -30,7 +34,7 @@ def format_value(text: str, *, first: str = "", fold: bool = False) -> str:
     lines: list[str] = []
     current = ""
     for word in words:
-        if current and len(current) + 1 + len(word) > WIDTH:
+        if current and _width(current) + 1 + _width(word) > WIDTH:
             lines.append(current)
             current = INDENT + word
         else:
@@ -56,7 +60,8 @@ def format_command(row: Row, *, first: str = "", fold: bool = False) -> str:
     lines = [f"{first}{row.command}"]
     must_break = False
     for text, is_override in items:
-        if is_override or must_break or len(lines[-1]) + 1 + len(text) >= WIDTH:
+        # Braces do not count when a place is sought; they do once they are there.
+        if is_override or must_break or _width(lines[-1]) + 1 + _width(unbrace(text)) >= WIDTH:
             lines.append(INDENT + text)
         else:
             lines[-1] += f" {text}"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from gateway.config.lines import BLANKS, is_comment, logical_lines, read_lines
+from gateway.config.lines import BLANKS, LogicalLine, is_comment, logical_lines, read_lines
 from gateway.model.errors import ConfigError
 
 
@@ -37,13 +37,19 @@ def split_setting(text: str, *, file: str = "", line: int = 0) -> tuple[str, str
     return name, value.strip(BLANKS)
 
 
+def indented(line: LogicalLine, file: str) -> str:
+    """The warning about a line that is left out."""
+    return f'{file}, line {line.first}: logical line must not start with whitespace: "{line.text}"'
+
+
 def parse_main_cf(lines: Iterable[str], file: str = "main.cf") -> tuple[dict[str, Setting], list[str]]:
     """Read main.cf.
 
     Args:
         lines: physical lines.
     Returns:
-        Settings by name (a later one replaces an earlier one), and warnings.
+        Settings by name (a later one replaces an earlier one), and warnings. A first line that starts with white space
+        continues nothing and is left out, as in Postfix.
     Raises:
         ConfigError: a line that is no setting.
     """
@@ -51,12 +57,12 @@ def parse_main_cf(lines: Iterable[str], file: str = "main.cf") -> tuple[dict[str
     warnings: list[str] = []
     for logical in logical_lines(lines, file):
         if logical.is_indented:
-            warnings.append(f"{file}, line {logical.first}: starts with white space but continues no line")
+            warnings.append(indented(logical, file))
+            continue
         name, value = split_setting(logical.text, file=file, line=logical.first)
         earlier = settings.get(name)
         if earlier is not None:
-            where = f"{file}, line {logical.first}"
-            warnings.append(f"{where}: {name}: replaces the earlier value of line {earlier.line}: {earlier.value}")
+            warnings.append(f"{file}, line {logical.first}: overriding earlier entry: {name}={earlier.value}")
         settings[name] = Setting(name, value, file, logical.first)
     return settings, warnings
 
@@ -101,6 +107,8 @@ def edit_main_cf(
     missing = dict(changed)
     done = 0
     for logical in logical_lines(source, file):
+        if logical.is_indented:
+            continue
         name, _ = split_setting(logical.text, file=file, line=logical.first)
         result += source[done : logical.first - 1]
         body = source[logical.first - 1 : logical.last]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from gateway.config.lines import BLANKS, logical_lines, read_lines, split_outside_braces
-from gateway.config.main_cf import split_setting
+from gateway.config.main_cf import indented, split_setting
 from gateway.model.errors import ConfigError
 
 TYPES = ("inet", "unix", "fifo", "pass", "unix-dgram")
@@ -25,7 +25,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     Args:
         fields: the first seven columns.
         command: program name.
-        arguments: the rest, each ``{group}`` one argument, normalised to ``{text}``.
+        arguments: the rest, each ``{group}`` one argument, in braces only where blanks need them.
         file, line: where it starts.
         last: its last physical line.
     """
@@ -122,8 +122,13 @@ def parse_row(text: str, *, file: str = "", line: int = 0, last: int = 0) -> Row
     if limit != "-" and not _is_number(limit):
         raise bad("maxproc", limit, "a number or -")
     command, *arguments = split_arguments(columns[7], file=file, line=line)
-    normal = [f"{{{unbrace(item)}}}" if unbrace(item) is not item else item for item in arguments]
+    normal = [_braced(unbrace(item)) for item in arguments]
     return Row(tuple(columns[:7]), command, _normal_overrides(normal, file, line), file, line, last or line)
+
+
+def _braced(argument: str) -> str:
+    """An argument in the shortest form that stays one argument."""
+    return argument if argument and not any(blank in argument for blank in BLANKS) else f"{{{argument}}}"
 
 
 def _is_number(text: str) -> bool:
@@ -134,10 +139,8 @@ def _normal_overrides(arguments: list[str], file: str, line: int) -> tuple[str, 
     """``-o {name = value}`` in the shortest form that means the same."""
     normal = list(arguments)
     for at in override_places(arguments):
-        if arguments[at].startswith("{"):
-            name, value = split_setting(unbrace(arguments[at]), file=file, line=line)
-            has_blanks = any(blank in value for blank in BLANKS)
-            normal[at] = f"{{{name}={value}}}" if has_blanks else f"{name}={value}"
+        name, value = split_setting(unbrace(arguments[at]), file=file, line=line)
+        normal[at] = _braced(f"{name}={value}")
     return tuple(normal)
 
 
@@ -157,8 +160,11 @@ def override_places(arguments: Sequence[str]) -> list[int]:
     return places
 
 
-def parse_master_cf(lines: Iterable[str], file: str = "master.cf") -> list[Row]:
+def parse_master_cf(lines: Iterable[str], file: str = "master.cf", warnings: list[str] | None = None) -> list[Row]:
     """Read master.cf.
+
+    Args:
+        warnings: takes what is odd: a first line that starts with white space continues nothing and is left out.
 
     Raises:
         ConfigError: a bad row, or a second one of the same name and type.
@@ -166,6 +172,10 @@ def parse_master_cf(lines: Iterable[str], file: str = "master.cf") -> list[Row]:
     rows: list[Row] = []
     known: dict[tuple[str, str], int] = {}
     for logical in logical_lines(lines, file):
+        if logical.is_indented:
+            if warnings is not None:
+                warnings.append(indented(logical, file))
+            continue
         row = parse_row(logical.text, file=file, line=logical.first, last=logical.last)
         earlier = known.setdefault(row.key, logical.first)
         if earlier != logical.first:
@@ -175,13 +185,13 @@ def parse_master_cf(lines: Iterable[str], file: str = "master.cf") -> list[Row]:
     return rows
 
 
-def read_master_cf(path: str) -> list[Row]:
+def read_master_cf(path: str, warnings: list[str] | None = None) -> list[Row]:
     """:func:`parse_master_cf` of a file.
 
     Raises:
         ConfigError: unreadable, a bad row, or a second one of the same name and type.
     """
-    return parse_master_cf(read_lines(path), path)
+    return parse_master_cf(read_lines(path), path, warnings)
 
 
 def split_options(row: Row) -> tuple[dict[str, str], tuple[str, ...]]:

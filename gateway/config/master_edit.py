@@ -33,6 +33,8 @@ def edit_rows(
     result: list[str] = []
     done = 0
     for logical in logical_lines(source, file):
+        if logical.is_indented:
+            continue
         row = parse_row(logical.text, file=file, line=logical.first, last=logical.last)
         result += source[done : logical.first - 1]
         body = source[logical.first - 1 : logical.last]
@@ -53,7 +55,7 @@ def edit_rows(
 def add_row(lines: Iterable[str], row: Row) -> list[str]:
     """Append a row to the physical lines of a master.cf."""
     kept = list(lines)
-    while kept and kept[-1] == "":
+    if kept and kept[-1] == "":
         kept.pop()
     return [*kept, *format_row(row, fold=True).split("\n"), ""]
 

@@ -23,7 +23,7 @@ class Registry:
             ValueError: the name is taken by another definition.
         """
         known = self._parameters.setdefault(parameter.name, parameter)
-        if known != parameter:
+        if known is not parameter and known != parameter:
             raise ValueError(f"parameter {parameter.name} is already defined by {known.origin}")
 
     def get(self, name: str) -> Parameter | None:

@@ -30,13 +30,14 @@ def test_settings_have_their_place() -> None:
 def test_the_last_of_several_counts_and_is_told() -> None:
     settings, warnings = parse_main_cf(["a = 1", "b = 2", "a = 3"], "main.cf")
     assert settings["a"].value == "3"
-    assert warnings == ["main.cf, line 3: a: replaces the earlier value of line 1: 1"]
+    assert warnings == ["main.cf, line 3: overriding earlier entry: a=1"]
 
 
-def test_an_indented_first_line_is_told() -> None:
-    settings, warnings = parse_main_cf(["  a = 1"], "main.cf")
-    assert settings["a"].value == "1"
-    assert "line 1: starts with white space" in warnings[0]
+def test_an_indented_first_line_is_left_out_and_told() -> None:
+    settings, warnings = parse_main_cf(["  a = 1", " 2", "b = 3"], "main.cf")
+    assert {name: setting.value for name, setting in settings.items()} == {"b": "3"}
+    assert warnings == ['main.cf, line 1: logical line must not start with whitespace: "a = 1 2"']
+    assert edit_main_cf(["  a = 1", "b = 3"], change={"a": "2", "b": "4"}) == ["  a = 1", "b = 4", "a = 2", ""]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from gateway.config import Config, read
-from gateway.config.unknown import unknown_names, used_names
+from gateway.config.unknown import unknown_names
 
 
 def warnings(services: str = "", **values: str) -> list[str]:
@@ -26,14 +26,20 @@ def test_names_that_something_reads_are_in_order() -> None:
     assert warnings(mydestination="$mine", mine="${other?{$third}}", other="x", third="y") == []
     assert warnings(smtpd_restriction_classes="strict", strict="reject_unauth_destination $more", more="reject") == []
     assert warnings(virtual_maps="static:x") == []
-    assert warnings(transport_maps="ldap:tree", tree_server_host="h", tree_x="y") == []
+    assert warnings(transport_maps="ldap:tree", tree_server_host="h") == []
     assert warnings("s inet n - n - - smtpd -o smtpd_client_restrictions=$mua_list", mua_list="permit") == []
     assert warnings("relay unix - - n - - smtp", relay_destination_rate_delay="1s") == []
 
 
-def test_a_name_only_an_unread_name_mentions_is_told() -> None:
-    assert warnings(unread="$deeper", deeper="1") == ["unread: unknown parameter", "deeper: unknown parameter"]
+def test_an_unread_name_is_told_before_what_it_mentions() -> None:
+    """As in Postfix: when it is gone, ``deeper`` will be told."""
+    assert warnings(unread="$deeper", deeper="1") == ["unread: unknown parameter"]
     assert warnings(other_destination_rate_delay="1s")[0].startswith("other_destination_rate_delay: unknown")
+
+
+def test_a_table_has_its_own_names_only() -> None:
+    assert warnings(transport_maps="ldap:tree", tree_server_host="h", tree_x="y") == ["tree_x: unknown parameter"]
+    assert warnings(transport_maps="hash:tree", tree_server_host="h")[0].startswith("tree_server_host: unknown")
 
 
 def test_a_misspelt_override_is_told() -> None:
@@ -42,9 +48,6 @@ def test_a_misspelt_override_is_told() -> None:
     ]
 
 
-def test_used_names_and_prefixes() -> None:
-    config = Config.from_settings({"mydestination": "$mine, proxy:pgsql:db", "mine": "x"})
-    used, prefixes = used_names(config)
-    assert "mine" in used
-    assert prefixes == {"db"}
+def test_nothing_is_unknown_where_all_is_read() -> None:
+    config = Config.from_settings({"mydestination": "$mine, proxy:pgsql:db", "mine": "x", "db_hosts": "h"})
     assert list(unknown_names(config)) == []
