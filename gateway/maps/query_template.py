@@ -139,6 +139,10 @@ class QueryTemplate:
         self.pieces = _parsed(text, parameter)
         self._needs = _Needs.of("".join(piece.code for piece in self.pieces))
 
+    def accepts(self, key: str) -> bool:
+        """False when :meth:`fill` would say None."""
+        return self._needs.are_met(key)
+
     def fill(self, key: str, quote: Callable[[str], str]) -> str | None:
         """The text to ask with.
 

@@ -1,0 +1,294 @@
+"""Connections to MySQL and MariaDB for ``mysql:`` tables, on PyMySQL.
+
+A query goes out as the text it is and its values come back as the text the server makes of them. The connection's
+socket is ours, so that an answer has an end in time and size. Source: MySQL's manual, "String Literals", "Server SQL
+Modes"; PyMySQL's documentation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import ssl
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pymysql
+from pymysql.charset import charset_by_name
+from pymysql.converters import conversions, escape_string
+
+from gateway.maps.sql_pool import (
+    ANSWER_LIMIT,
+    CONNECT_TIMEOUT_S,
+    QUERY_TIMEOUT_S,
+    Connection,
+    Host,
+    HostError,
+    Lost,
+    QueryError,
+    Server,
+    decoded_values,
+)
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+# How a server that goes down or ends one connection answers a query: 1053 shutdown, 1927 and 3169 killed, 4031 idle.
+_LOST = frozenset((1053, 1927, 3169, 4031))
+# A statement that reached max_statement_time or max_execution_time.
+_TOO_SLOW = frozenset((1969, 3024))
+_NO_TYPES = {kind: encode for kind, encode in conversions.items() if not isinstance(kind, int)}
+
+
+def checked_charset(name: str) -> str:
+    """The name of a character set that PyMySQL knows.
+
+    Raises:
+        ValueError: it does not.
+    """
+    try:
+        return str(charset_by_name(name).name)
+    except KeyError:
+        raise ValueError(f'"{name}" is no known character set') from None
+
+
+class Tls(msgspec.Struct, frozen=True):
+    """How connections are encrypted.
+
+    Args:
+        ca_file, ca_path: certificates that sign the server's; with either, it must be signed so.
+        cert_file, key_file: our own; the key may be in the certificate's file.
+        ciphers: OpenSSL's words for TLS 1.2 and below; empty: the library's.
+        verifies_name: the server's certificate must be signed and have the host's name.
+    """
+
+    ca_file: str = ""
+    ca_path: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    ciphers: str = ""
+    verifies_name: bool = False
+
+    def checked(self) -> Tls:
+        """Itself.
+
+        Raises:
+            ValueError: a file cannot be used.
+        """
+        self.context()
+        return self
+
+    def context(self) -> ssl.SSLContext:
+        """What connections are made with.
+
+        Raises:
+            ValueError: a file cannot be used.
+        """
+        context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = self.verifies_name
+        try:
+            if self.ca_file or self.ca_path:
+                context.load_verify_locations(self.ca_file or None, self.ca_path or None)
+            elif self.verifies_name:
+                context.load_default_certs()
+            else:
+                context.verify_mode = ssl.CERT_NONE
+            if self.cert_file:
+                context.load_cert_chain(self.cert_file, self.key_file or None)
+            if self.ciphers:
+                context.set_ciphers(self.ciphers)
+        except OSError as error:  # SSLError is one
+            raise ValueError(f"cannot set up TLS: {error}") from error
+        return context
+
+
+class MysqlServer(Server, frozen=True):
+    """Servers with the same database.
+
+    Args:
+        user, password, dbname: empty: none.
+        charset: of the connection, in the server's words.
+        needs_result_set: a query that gives none is an error, not "not found".
+        tls: None for clear text.
+    """
+
+    user: str
+    password: str
+    dbname: str
+    charset: str
+    needs_result_set: bool
+    tls: Tls | None
+
+    def connect(self, host: Host) -> Connection:
+        """As :class:`gateway.maps.sql_pool.Server`."""
+        wire = None
+        try:
+            wire = _Wire(_socket(host))
+            connection = pymysql.Connection(
+                user=self.user or None,
+                password=self.password.encode("utf-8", "surrogateescape"),
+                database=self.dbname,
+                host=host.address,
+                charset=self.charset,
+                conv=_NO_TYPES,
+                use_unicode=False,
+                autocommit=True,
+                defer_connect=True,
+                program_name="postgate",
+                ssl=self.tls.context() if self.tls else None,
+                ssl_disabled=self.tls is None,
+            )
+            connection.connect(wire)
+            return _Connection(host, connection, wire, self)
+        except Exception as error:
+            # A server that talks nonsense makes the driver stumble in many ways.
+            if wire is not None:
+                wire.close()
+            raise HostError(_text_of(error)) from error
+
+
+def _socket(host: Host) -> socket.socket:
+    if host.is_local:
+        local = socket.socket(socket.AF_UNIX)
+        local.settimeout(CONNECT_TIMEOUT_S)
+        try:
+            local.connect(host.address)
+        except BaseException:
+            local.close()
+            raise
+        return local
+    remote = socket.create_connection((host.address, int(host.port)), CONNECT_TIMEOUT_S)
+    remote.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    remote.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return remote
+
+
+class _Wire:
+    """What PyMySQL uses of a socket, with an end: :meth:`begin` gives the next answer its time and size."""
+
+    def __init__(self, raw: socket.socket) -> None:
+        self.raw = raw
+        self.why = ""
+        self.begin(CONNECT_TIMEOUT_S)
+
+    def begin(self, seconds: float) -> None:
+        self._seconds, self._until, self._left = seconds, time.monotonic() + seconds, ANSWER_LIMIT
+        self.raw.settimeout(seconds)
+
+    def settimeout(self, _seconds: float | None) -> None:
+        """PyMySQL's own wishes are for each read, not for the whole."""
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Incoming(self))
+
+    def receive(self, buffer: WriteableBuffer) -> int:
+        if self._left <= 0:
+            self.why = f"the answer is larger than {ANSWER_LIMIT} octets"
+        elif time.monotonic() >= self._until:
+            self.why = f"no answer within {self._seconds:.0f} s"
+        else:
+            try:
+                count = self.raw.recv_into(buffer)
+            except TimeoutError:
+                self.why = f"no answer within {self._seconds:.0f} s"
+                raise
+            self._left -= count
+            return count
+        raise OSError(self.why)
+
+    def sendall(self, data: bytes) -> None:
+        self.raw.sendall(data)
+
+    def close(self) -> None:
+        self.raw.close()
+
+
+class _Incoming(io.RawIOBase):
+    def __init__(self, wire: _Wire) -> None:
+        self._wire = wire
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        return self._wire.receive(buffer)
+
+
+class _Context(ssl.SSLContext):
+    """Puts TLS under a :class:`_Wire`."""
+
+    def wrap_socket(self, sock: Any, server_hostname: str | None = None) -> Any:  # type: ignore[override]
+        sock.raw = super().wrap_socket(sock.raw, server_hostname=server_hostname)
+        return sock
+
+
+class _Connection(Connection):
+    def __init__(self, host: Host, connection: pymysql.Connection, wire: _Wire, server: MysqlServer) -> None:
+        self.host = host
+        self._connection, self._wire, self._server = connection, wire, server
+        modes = self._ask("SELECT @@sql_mode")[0] or b""
+        self._has_backslash = b"NO_BACKSLASH_ESCAPES" not in modes
+        self.is_ordinary = self._has_backslash and b"ANSI_QUOTES" not in modes
+        is_mariadb = "mariadb" in connection.get_server_info().lower()
+        limit = f"max_statement_time = {QUERY_TIMEOUT_S:.0f}"
+        if not is_mariadb:
+            limit = f"max_execution_time = {QUERY_TIMEOUT_S * 1000:.0f}"
+        # So that the server does not work on for nobody; not every server has it.
+        with contextlib.suppress(pymysql.OperationalError, pymysql.ProgrammingError), connection.cursor() as cursor:
+            cursor.execute(f"SET SESSION {limit}")
+        wire.begin(QUERY_TIMEOUT_S)
+
+    def quote(self, part: str) -> str:
+        # Escaped as text and encoded afterwards: in no character set can an octet of a letter swallow the backslash.
+        return str(escape_string(part)) if self._has_backslash else part.replace("'", "''")
+
+    def run(self, query: str) -> list[str | None]:
+        self._wire.begin(QUERY_TIMEOUT_S)
+        try:
+            values = self._ask(query)
+        except UnicodeEncodeError as error:
+            raise QueryError(f"the key cannot be said in the character set {self._server.charset}") from error
+        except pymysql.Error as error:
+            raise self._meaning_of(error) from error
+        except QueryError:
+            raise
+        except Exception as error:
+            raise HostError(self._wire.why or _text_of(error)) from error
+        return decoded_values(values)
+
+    def _ask(self, query: str) -> list[bytes | None]:
+        values: list[bytes | None] | None = None
+        is_one = True
+        with self._connection.cursor() as cursor:
+            cursor.execute(query)
+            while True:
+                if cursor.description is not None:
+                    is_one = values is None
+                    values = [value for row in cursor.fetchall() for value in row]
+                if not cursor.nextset():
+                    break
+        if not is_one:
+            raise QueryError("the query gives several result sets")
+        if values is None and self._server.needs_result_set:
+            raise QueryError("the query gives no result set (require_result_set)")
+        return values or []
+
+    def _meaning_of(self, error: pymysql.Error) -> HostError | QueryError:
+        code = error.args[0] if error.args else 0
+        if self._wire.why or code in _TOO_SLOW:
+            return HostError(self._wire.why or _text_of(error))
+        return Lost(_text_of(error)) if code in _LOST or not self._connection.open else QueryError(_text_of(error))
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            if self._connection.open:
+                self._connection.close()
+        self._wire.close()
+
+
+def _text_of(error: Exception) -> str:
+    if isinstance(error, pymysql.MySQLError) and len(error.args) == 2:
+        return f"{error.args[1]} ({error.args[0]})"
+    return f"{error}" if isinstance(error, OSError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,159 @@
+"""``sqlite:`` — a database file of SQLite, read only, through the standard library's module.
+
+Source: sqlite_table(5); SQLite's manual, "URI Filenames", "Result Values From A Query".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sqlite3
+import threading
+import time
+import urllib.parse
+from collections.abc import Generator
+
+from gateway.maps.client_file import ClientFile
+from gateway.maps.source import CHECK_INTERVAL_S, Surroundings
+from gateway.maps.sql import QueriedTable
+from gateway.maps.sql_pool import ANSWER_LIMIT, QUERY_TIMEOUT_S
+from gateway.maps.sql_query import Dialect
+from gateway.model.errors import TableError
+
+BUSY_TIMEOUT_S = 5.0
+"""How long a lookup waits for whoever writes to the database."""
+STEPS_BETWEEN_LOOKS = 100_000
+"""Instructions of SQLite's machine between two looks at the clock: about a millisecond."""
+
+
+class SqliteTable(QueriedTable):
+    """The first column of the rows; text behind the first statement is not looked at.
+
+    A file that was replaced is opened anew, by lookups that begin a second later or more.
+    """
+
+    def __init__(self, spec: str, name: str, around: Surroundings) -> None:
+        file = ClientFile.open(spec, name, around)
+        super().__init__(spec, file, Dialect.SQLITE, around)
+        self._path = os.path.join(around.directory, file.text("dbpath", low=1))
+        file.warn_unused()
+        self._clock = around.clock
+        self._local = threading.local()
+        try:
+            _Database(self._path, busy_timeout_s=0)
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                file.fail("dbpath", f"cannot open {self._path}: {error}")
+
+    def ask(self, key: str) -> str | None:
+        """As :class:`gateway.maps.table.BlockingTable`."""
+        query = self.query.fill(key, _quoted)
+        assert query is not None, "find() asks for keys that the query accepts"
+        try:
+            with contextlib.closing(self._database().rows(query)) as values:
+                return self.results.expand(key, values)
+        except (sqlite3.Error, sqlite3.Warning, OSError) as error:
+            raise TableError(self.spec, f"{error}") from error
+        except UnicodeDecodeError as error:
+            raise TableError(self.spec, "the answer has a value that is not UTF-8") from error
+
+    def _database(self) -> _Database:
+        """The thread's own connection to the file that is there now."""
+        database: _Database | None = getattr(self._local, "database", None)
+        now = self._clock()
+        if database is not None and now >= database.next_look:
+            database.next_look = now + CHECK_INTERVAL_S
+            if database.stamp != _stamp(self._path):
+                database = None
+        if database is None:
+            database = self._local.database = _Database(self._path)
+            database.next_look = now + CHECK_INTERVAL_S
+        return database
+
+
+class _Database:
+    """A connection, used by one thread at a time; closed when it, or its thread, is forgotten.
+
+    Raises:
+        sqlite3.Error: the file cannot be opened, or is no database.
+    """
+
+    def __init__(self, path: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+        self.stamp = _stamp(path)
+        self.next_look = 0.0
+        self._until = math.inf
+        self._connection = sqlite3.connect(
+            f"file:{urllib.parse.quote(os.fsencode(path))}?mode=ro",
+            timeout=busy_timeout_s,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=0,  # no two queries are the same text
+            uri=True,
+        )
+        self._connection.execute("PRAGMA schema_version").fetchone()
+        self._connection.text_factory = bytes
+        self._connection.set_progress_handler(self._is_late, STEPS_BETWEEN_LOOKS)
+
+    def rows(self, query: str) -> Generator[str | None, None, None]:
+        """The values of the first column, as SQLite writes them; raises TimeoutError, sqlite3.Error, UnicodeError."""
+        self._until = time.monotonic() + QUERY_TIMEOUT_S
+        size = 0
+        try:
+            for row in self._cursor(query):
+                size += len(row[0]) if isinstance(row[0], bytes) else 0
+                if size > ANSWER_LIMIT:
+                    raise OSError(f"the answer is larger than {ANSWER_LIMIT} octets")
+                yield _text(row[0])
+        except sqlite3.OperationalError as error:
+            if time.monotonic() >= self._until:
+                raise TimeoutError(f"no answer within {QUERY_TIMEOUT_S:.0f} s") from error
+            raise
+
+    def _cursor(self, query: str) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(query)
+        except (sqlite3.ProgrammingError, sqlite3.Warning):
+            first = _first_statement(query)
+            if first == query:
+                raise
+            return self._connection.execute(first)
+
+    def _is_late(self) -> bool:
+        return time.monotonic() >= self._until
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError):  # it was never opened
+            self._connection.close()
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """Which file it is; a write to it does not change that."""
+    with contextlib.suppress(OSError):
+        status = os.stat(path)
+        return status.st_dev, status.st_ino
+    return 0, 0
+
+
+def _first_statement(query: str) -> str:
+    """Up to the first semicolon that ends a statement."""
+    at = query.find(";")
+    while at >= 0 and not sqlite3.complete_statement(query[: at + 1]):
+        at = query.find(";", at + 1)
+    return query[: at + 1] if at >= 0 else query
+
+
+def _quoted(part: str) -> str:
+    return part.replace("'", "''")
+
+
+def _text(value: bytes | float | None) -> str | None:
+    """A value as SQLite's own conversion to text has it: numbers with at most 15 digits, always with a point."""
+    if isinstance(value, bytes):
+        return value.decode()
+    if not isinstance(value, float):
+        return None if value is None else str(value)
+    if math.isinf(value):
+        return "Inf" if value > 0 else "-Inf"
+    digits, exponent, power = f"{value:.15g}".partition("e")
+    return f"{digits if '.' in digits else digits + '.0'}{exponent}{power}"
