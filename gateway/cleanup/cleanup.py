@@ -16,10 +16,12 @@ from gateway.cleanup.collector import BodySink
 from gateway.cleanup.draft import Draft
 from gateway.cleanup.edits import drop_headers, header_line, prepend
 from gateway.cleanup.head import HeadFacts, examine, truncate_headers
+from gateway.cleanup.header_addresses import header_rewriters
 from gateway.cleanup.received import HeaderDate, received_header, received_local
 from gateway.config import Config
 from gateway.hooks import Message
 from gateway.hooks.chain import Chain
+from gateway.maps.rewriting import Rewriting
 from gateway.model.address import Address
 from gateway.model.content import BodyFile, Content
 from gateway.model.envelope import Envelope, Recipient
@@ -63,8 +65,8 @@ class Cleanup:
         self._log = log.logger("cleanup")
         self._hostname, self._mail_name = config.text("myhostname"), config.text("mail_name")
         self._origin = config.text("myorigin").lower()
-        self._append_origin = config.boolean("append_at_myorigin")
-        self._parent = config.text("mydomain").lower() if config.boolean("append_dot_mydomain") else ""
+        self._rewriting = Rewriting(config)
+        self._local_headers, self._remote_headers = header_rewriters(config, self._rewriting)
         self._header_limit = config.integer("header_size_limit")
         self._hop_limit = config.integer("hopcount_limit")
         self._memory_limit = config.integer("content_memory_limit")
@@ -98,7 +100,8 @@ class Cleanup:
             session: the SMTP session, None for ``sendmail``.
             protocol: with-protocol of the Received header.
             uid: numeric user of a local submission, -1 for SMTP.
-            is_local: add missing headers: the client is a local one (local_header_rewrite_clients).
+            is_local: the client is a local one (local_header_rewrite_clients): add missing headers, and complete
+                addresses in the others.
             ledger: where the ``queue`` stage is written; the session's by default.
 
         Returns:
@@ -111,11 +114,11 @@ class Cleanup:
         if facts.hops >= self._hop_limit:  # hopcount_limit
             return Verdict.reject("Error: too many hops", code=554, enhanced="5.4.6", reason=f"{facts.hops} hops")
         envelope = draft.envelope
-        self._complete_envelope(envelope)
         if actions and self._act(draft, actions):
             self._drop_file(draft)
             return None
-        self._complete_head(draft, facts, protocol, uid, is_local or self._add_missing)
+        self._complete_envelope(envelope)
+        self._complete_head(draft, facts, protocol, uid, is_local)
         if self._chain:
             verdict = await self._ask(
                 draft, session, session.ledger if session else ledger if ledger is not None else []
@@ -126,6 +129,7 @@ class Cleanup:
                 self._log.info(f"{envelope.queue_id}: discard: {verdict.text or 'queue stage'}")
                 self._drop_file(draft)
                 return None
+            self._complete_envelope(envelope)
         if not envelope.recipients:
             self._log.info(f"{envelope.queue_id}: discard: no recipients left")
             self._drop_file(draft)
@@ -174,22 +178,14 @@ class Cleanup:
         return verdict
 
     def _complete_envelope(self, envelope: Envelope) -> None:
-        """Complete the addresses as they were judged: append_at_myorigin, append_dot_mydomain (trivial-rewrite(8))."""
-        if "." not in envelope.sender.domain and envelope.sender.local:
-            envelope.sender = self._complete(envelope.sender)
+        """Bring the addresses into canonical form, as they were judged (trivial-rewrite(8), local rules)."""
+        canonical = self._rewriting.address
+        envelope.sender = canonical(envelope.sender)
         for recipient in envelope.recipients:
-            if (
-                "." not in recipient.address.domain
-                and (whole := self._complete(recipient.address)) != recipient.address
-            ):
+            address = canonical(recipient.address)
+            if address is not recipient.address:
                 recipient.original = recipient.original or str(recipient.address)
-                recipient.address = whole
-
-    def _complete(self, address: Address) -> Address:
-        domain = address.domain or (self._origin if self._append_origin else "")
-        if self._parent and domain and "." not in domain and not domain.startswith("["):
-            domain = f"{domain}.{self._parent}"
-        return Address(address.local, domain)
+                recipient.address = address
 
     def _act(self, draft: Draft, actions: Sequence[Verdict]) -> bool:
         """Carry out noted actions; True when the message is to be discarded."""
@@ -214,13 +210,16 @@ class Cleanup:
             draft.content = prepend(draft.content, *lines)
         return False
 
-    def _complete_head(self, draft: Draft, facts: HeadFacts, protocol: str, uid: int, add_missing: bool) -> None:
+    def _complete_head(self, draft: Draft, facts: HeadFacts, protocol: str, uid: int, is_local: bool) -> None:
         envelope, content = draft.envelope, draft.content
         head = content.head
         if len(head) > self._header_limit:
             head = truncate_headers(head, self._header_limit)
         if not self._drop.isdisjoint(facts.names):
             head = drop_headers(head, self._drop)
+        rewriter = self._local_headers if is_local else self._remote_headers
+        if rewriter is not None:
+            head = rewriter.rewrite(head)
         date = self._date.text(envelope.arrival)
         names = {"hostname": self._hostname, "mail_name": self._mail_name}
         if uid >= 0:
@@ -228,7 +227,7 @@ class Cleanup:
         else:
             trace = received_header(envelope, protocol=protocol, date=date, **names)
         envelope.message_id = facts.message_id
-        missing = self._missing_headers(envelope, facts, date) if add_missing else b""
+        missing = self._missing_headers(envelope, facts, date) if is_local or self._add_missing else b""
         draft.content = Content(trace + head + missing, content.body, content.is_headless)
 
     def _missing_headers(self, envelope: Envelope, facts: HeadFacts, date: str) -> bytes:

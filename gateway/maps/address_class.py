@@ -3,8 +3,8 @@
 Owns the two questions on which relay safety stands: which class a domain is in, and which domain an address is for once
 local routing (``user%host@here``, ``host!user@here``, ``user@host@here``) is undone. Decides nothing.
 
-Source: ADDRESS_CLASS_README; trivial-rewrite(8) and its parameters swap_bangpath, allow_percent_hack,
-append_at_myorigin, append_dot_mydomain; mydestination, virtual_alias_domains, virtual_mailbox_domains, relay_domains.
+Source: ADDRESS_CLASS_README; trivial-rewrite(8); postconf(5) mydestination, virtual_alias_domains,
+virtual_mailbox_domains, relay_domains, allow_untrusted_routing.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from gateway.maps.local_routing import LocalRouting, literal
 from gateway.maps.match_list import DomainList, Subdomains
-from gateway.maps.network import parse_address
 from gateway.maps.own_address import own_addresses
+from gateway.maps.rewriting import Rewriting
 from gateway.maps.table import folded
 from gateway.model.address import Address
 from gateway.model.restriction import ResolvedAddress
@@ -35,6 +38,25 @@ class AddressClass(Enum):
     VIRTUAL_MAILBOX = "virtual mailbox"
     RELAY = "relay"
     DEFAULT = "default"
+
+
+_FINAL = frozenset((AddressClass.LOCAL, AddressClass.VIRTUAL_ALIAS, AddressClass.VIRTUAL_MAILBOX))
+
+
+class Destination(msgspec.Struct, frozen=True, gc=False):
+    """Where an address leads, local routing undone.
+
+    Args:
+        recipient: the address that it stands for, always with a domain.
+        address_class: the class of that domain.
+        is_routed: the local part still names other hosts, for whoever takes the mail to follow or not.
+        is_valid: mail can be sent there; otherwise it is to be refused (5.1.3).
+    """
+
+    recipient: Address
+    address_class: AddressClass
+    is_routed: bool = False
+    is_valid: bool = True
 
 
 class AddressClasses:
@@ -61,11 +83,9 @@ class AddressClasses:
         self._is_static = all(domains.is_static for _, domains in self._lists)
         self._cache: dict[str, AddressClass] = {}
         self._distrusts_routing = not config.boolean("allow_untrusted_routing")
-        self._has_bang, self._has_percent = config.boolean("swap_bangpath"), config.boolean("allow_percent_hack")
         self._myorigin = folded(config.text("myorigin"))
-        self._origin = self._myorigin if config.boolean("append_at_myorigin") else ""
-        self._hostname = config.text("myhostname").lower()
-        self._parent = config.text("mydomain").lower() if config.boolean("append_dot_mydomain") else ""
+        self._rewriting = Rewriting(config)
+        self._routing = LocalRouting(config, self._rewriting)
 
     async def of(self, domain: str) -> AddressClass:
         """The class of a domain, or of a literal such as ``[192.0.2.1]``.
@@ -97,10 +117,7 @@ class AddressClasses:
 
     def _is_own(self, domain: str) -> bool:
         """True for the literal of an own address."""
-        if not domain.startswith("["):
-            return False
-        literal = domain[1:-1]
-        return parse_address(literal[5:] if literal.startswith("ipv6:") else literal) in self._own_addresses
+        return domain.startswith("[") and literal(domain) in self._own_addresses
 
     async def _find(self, domain: str) -> AddressClass:
         if self._is_own(domain):
@@ -110,57 +127,34 @@ class AddressClasses:
                 return address_class
         return AddressClass.DEFAULT
 
-    async def resolve(self, address: Address) -> ResolvedAddress:
-        """Where an address leads.
+    async def destination(self, address: Address) -> Destination:
+        """Where an envelope address in canonical form leads.
 
         Raises:
             TableError: a table has no answer now.
         """
-        local, domain = address.local, address.domain
-        if "." in domain and _ROUTING.isdisjoint(local) and local and domain[-1] != ".":
-            return _resolved(str(address), domain, await self.of(domain))
-        return await self._unrouted(str(address))
+        if address.local and _ROUTING.isdisjoint(address.local) and self._routing.is_valid(address):
+            return Destination(address, await self.of(address.domain))
+        recipient = await self._routing.undone(str(address), self._is_local)
+        is_routed = not _ROUTING.isdisjoint(recipient.local)
+        is_valid = self._routing.is_valid(recipient)
+        return Destination(recipient, await self.of(recipient.domain), is_routed=is_routed, is_valid=is_valid)
 
-    async def _unrouted(self, text: str) -> ResolvedAddress:
-        """Strip local domains from the right until a remote one, or none, is left; each round takes an operator."""
-        here = ""
-        text = self._rewritten(text)
-        while True:
-            local, at, domain = text.rpartition("@")
-            domain = domain.lower().removesuffix(".")
-            if at and domain:
-                address_class = await self.of(domain)
-                if address_class is not AddressClass.LOCAL:
-                    is_routed = self._distrusts_routing and not _ROUTING.isdisjoint(local)
-                    return _resolved(f"{local}@{domain}", domain, address_class, is_routed=is_routed)
-            if at:
-                here, text = domain or here, local
-            rewritten = self._rewritten(text, is_bare=True)
-            if "@" not in rewritten:
-                domain = here or self._origin or self._hostname
-                return _resolved(f"{text}@{domain}", domain, AddressClass.LOCAL if here else await self.of(domain))
-            text = rewritten
+    async def resolve(self, address: Address) -> ResolvedAddress:
+        """Where an address from the wire leads, as policy has to know.
 
-    def _rewritten(self, text: str, *, is_bare: bool = False) -> str:
-        """``host!user`` and ``user%host`` to ``user@host``; complete a domain unless the local part ``is_bare``."""
-        if "@" not in text:
-            if self._has_bang and "!" in text:
-                host, _, user = text.partition("!")
-                text = f"{user}@{host}"
-            elif self._has_percent and "%" in text:
-                user, _, host = text.rpartition("%")
-                text = f"{user}@{host}"
-            elif is_bare or not self._origin:
-                return text
-            else:
-                text = f"{text}@{self._origin}"
-        domain = text.rpartition("@")[2]
-        if self._parent and domain and "." not in domain and not domain.startswith("["):
-            text = f"{text}.{self._parent}"
-        return text
+        Raises:
+            TableError: a table has no answer now.
+        """
+        found = await self.destination(self._rewriting.address(address))
+        return ResolvedAddress(
+            folded(str(found.recipient)),
+            found.recipient.domain,
+            is_final=found.address_class in _FINAL,
+            is_relay=found.address_class is AddressClass.RELAY,
+            is_routed=found.is_routed and self._distrusts_routing,
+            is_valid=found.is_valid,
+        )
 
-
-def _resolved(address: str, domain: str, address_class: AddressClass, *, is_routed: bool = False) -> ResolvedAddress:
-    is_relay = address_class is AddressClass.RELAY
-    is_final = not is_relay and address_class is not AddressClass.DEFAULT
-    return ResolvedAddress(folded(address), domain, is_final, is_relay, is_routed)
+    async def _is_local(self, domain: str) -> bool:
+        return await self.of(domain) is AddressClass.LOCAL

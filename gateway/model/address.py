@@ -38,7 +38,7 @@ class Address(msgspec.Struct, frozen=True, gc=False, order=True):
     def quoted(self) -> str:
         """The external form: the local part quoted when RFC 5321 ``Dot-string`` does not cover it."""
         local = self.local
-        if local and not _ATOM.fullmatch(local):
+        if not _ATOM.fullmatch(local) and (local or self.domain):
             escaped = local.replace("\\", "\\\\").replace('"', '\\"')
             local = f'"{escaped}"'
         return f"{local}@{self.domain}" if self.domain else local

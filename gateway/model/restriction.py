@@ -66,6 +66,7 @@ class ResolvedAddress(msgspec.Struct, frozen=True, gc=False):
         is_final: mail for the domain ends here (local, virtual alias or virtual mailbox class).
         is_relay: the domain is in ``relay_domains``.
         is_routed: the local part still names other hosts; nobody may be let relay by such an address.
+        is_valid: its domain is a host name or a literal: mail can be sent there.
     """
 
     address: str
@@ -73,11 +74,12 @@ class ResolvedAddress(msgspec.Struct, frozen=True, gc=False):
     is_final: bool
     is_relay: bool
     is_routed: bool
+    is_valid: bool = True
 
     @property
     def is_authorized(self) -> bool:
         """True when strangers may send to it (permit_auth_destination)."""
-        return not self.is_routed and (self.is_final or self.is_relay)
+        return self.is_valid and not self.is_routed and (self.is_final or self.is_relay)
 
 
 class LookupTable(Protocol):

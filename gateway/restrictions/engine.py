@@ -30,7 +30,7 @@ from gateway.restrictions.compiler import Compiler, check_relay_safety
 from gateway.restrictions.evaluation import Observe, Step, evaluate
 from gateway.restrictions.place import DnsQuestions, Materials
 from gateway.restrictions.progress import KEY, Progress, is_discarded, progress_of
-from gateway.restrictions.replies import lookup_failure, server_error
+from gateway.restrictions.replies import lookup_failure, refuse, server_error
 from gateway.restrictions.unlisted import AddressTables
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ LISTS: dict[str, Subject] = {
     "smtpd_data_restrictions": DATA,
     "smtpd_end_of_data_restrictions": END_OF_DATA,
 }
+_ROUTING = frozenset("@!%")
 DEPTH_LIMIT = 20
 """Tables whose results name tables whose results …: more than anybody writes, less than a stack."""
 RESULTS_LIMIT = 1000
@@ -158,6 +159,8 @@ class RestrictionEngine:
         # RFC 5321 §4.5.1: postmaster without a domain is always accepted.
         if recipient is None or (not recipient.domain and recipient.local.lower() == "postmaster"):
             return None
+        if (verdict := await self._misrouted(recipient, session, progress)) is not None:
+            return verdict
         progress.is_recipient_checked = False
         if self._is_delayed:
             verdict = await self._delayed(session, progress) if self._has_delayed else None
@@ -195,6 +198,21 @@ class RestrictionEngine:
             return None
         verdict = await evaluate(steps, session, progress, self._warn, self.observe)
         return verdict if verdict is not None and verdict.is_refusal else None
+
+    async def _misrouted(self, recipient: Address, session: Session, progress: Progress) -> Verdict | None:
+        """Refuse ``user%..@here``, which stands for no address; addresses without routing were checked when read."""
+        for address, enhanced, role in ((session.sender, "5.1.7", "sender"), (recipient, "5.1.3", "recipient")):
+            if not address or _ROUTING.isdisjoint(address.local):
+                continue
+            try:
+                if (await self._classes.resolve(address)).is_valid:
+                    continue
+                verdict = refuse(501, enhanced, f"Bad {role} address syntax", reason=str(address))
+            except TableError as error:
+                verdict = lookup_failure(str(address), str(error))
+            session.ledger.append(LedgerEntry(progress.stage, "address syntax", verdict, (), str(recipient)))
+            return verdict
+        return None
 
     async def _sender(self, session: Session, progress: Progress) -> Verdict | None:
         progress.is_sender_checked = False
