@@ -86,13 +86,11 @@ class PatternTable(MemoryTable):
 
     Attributes:
         known_flags: letters that may stand behind an expression.
-        obsolete_flags: letters that do nothing any more.
         prefilter_rules: rules from which the prefilter is used.
     """
 
     is_pattern = True
     known_flags = ""
-    obsolete_flags = ""
     prefilter_rules = PREFILTER_RULES
 
     def __init__(self, spec: str, name: str, around: Surroundings) -> None:
@@ -111,6 +109,10 @@ class PatternTable(MemoryTable):
     @abstractmethod
     def syntax(self, pattern: Flagged) -> Syntax | None:
         """How the expression is written; None when that syntax is not known to the prefilter."""
+
+    def oddity(self, pattern: Flagged) -> str:
+        """What the log should say about an expression, if anything."""
+        return ""
 
     def get(self, key: str) -> str | None:
         """The result of the first rule that matches, ``$1`` replaced.
@@ -196,8 +198,8 @@ class PatternTable(MemoryTable):
         around = enclosing(rules)
         compiled: list[Line] = []
         for at, rule in enumerate(rules):
-            if obsolete := set(rule.pattern.flags) & set(self.obsolete_flags):
-                warn(rule.line, f'the flag "{min(obsolete)}" does nothing')
+            if text := self.oddity(rule.pattern):
+                warn(rule.line, text)
             try:
                 compiled.append(self._line(rule, around[at]))
             except ValueError as error:
@@ -209,7 +211,7 @@ class PatternTable(MemoryTable):
         return self._content(rules, compiled)
 
     def _split(self, text: str) -> tuple[Flagged, str]:
-        return split_pattern(text, self.known_flags + self.obsolete_flags)
+        return split_pattern(text, self.known_flags)
 
     def _line(self, rule: Rule[Flagged], around: tuple[int, ...]) -> Line:
         parts = None if rule.result is None else result_parts(rule.result, is_negated=rule.is_negated)

@@ -31,8 +31,7 @@ class PcreTable(PatternTable):
         ConfigError: a rule is wrong, or the library is missing.
     """
 
-    known_flags = "imsxAEU"
-    obsolete_flags = "X"
+    known_flags = "imsxAEUX"
 
     def __init__(self, spec: str, name: str, around: Surroundings) -> None:
         try:
@@ -49,3 +48,7 @@ class PcreTable(PatternTable):
     def syntax(self, pattern: Flagged) -> Syntax | None:
         """See :meth:`PatternTable.syntax`."""
         return None if pattern.is_on("x") else Syntax.PCRE
+
+    def oddity(self, pattern: Flagged) -> str:
+        """See :meth:`PatternTable.oddity`."""
+        return 'the flag "X" does nothing' if "X" in pattern.flags else ""

@@ -5,9 +5,13 @@ Keys are not folded: matching ignores case unless the flag ``i`` turns that off.
 
 from __future__ import annotations
 
+import re
+
 from gateway.maps.pattern_literals import Syntax
 from gateway.maps.pattern_table import Flagged, PatternTable
 from gateway.maps.posix_regex import PosixPattern
+
+_BACK_REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]")
 
 
 class RegexpTable(PatternTable):
@@ -32,3 +36,9 @@ class RegexpTable(PatternTable):
     def syntax(self, pattern: Flagged) -> Syntax | None:
         """See :meth:`PatternTable.syntax`."""
         return Syntax.POSIX_EXTENDED if pattern.is_on("x", default=True) else None
+
+    def oddity(self, pattern: Flagged) -> str:
+        """See :meth:`PatternTable.oddity`."""
+        if _BACK_REFERENCE.search(pattern.expression):
+            return "with a back-reference, one long key can keep the C library busy for minutes; pcre: has a limit"
+        return ""

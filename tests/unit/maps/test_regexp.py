@@ -83,6 +83,14 @@ def test_what_postfix_only_warns_of(tmp_path: Path) -> None:
     assert [warning.split(": ", 2)[1] for warning in warnings] == [f"{path}, line {line}" for line in (1, 2, 5)]
 
 
+def test_back_references_are_warned_of() -> None:
+    warnings: list[str] = []
+    rules = r"{ {/(a)\1/ x}, {/a\\1/ y}, {/\(a\)\1/x z} }"
+    found = RegexpTable("regexp:x", rules, surroundings(warnings=warnings))
+    assert [found.get(key) for key in ("aa", r"a\1")] == ["x", "y"]
+    assert [warning.split(": ")[1] for warning in warnings] == ["regexp:x, line 1", "regexp:x, line 3"]
+
+
 def test_white_space_in_results_and_groups_beyond_nine() -> None:
     found = table("/(a)(b)(c)(d)(e)(f)(g)(h)(i)(j)/ ${10}\t$1  x", "/x/i\t y")
     assert found.get("abcdefghij") == "j\ta  x"
