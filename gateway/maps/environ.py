@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 
+from gateway.maps.folding import Folding
 from gateway.maps.source import Surroundings
-from gateway.maps.table import MemoryTable, folded
+from gateway.maps.table import MemoryTable
 
 
 class EnvironTable(MemoryTable):
-    """Keys fold to lower case, as in Postfix: variables with upper-case letters in their names are out of reach."""
+    """Keys fold to lower case, as in Postfix: variables with upper-case letters in their names are out of reach.
 
-    def __init__(self, spec: str, _name: str, _around: Surroundings) -> None:
+    Attributes:
+        folding: how keys are spelt.
+    """
+
+    def __init__(self, spec: str, _name: str, around: Surroundings) -> None:
         super().__init__(spec)
+        self.folding = Folding(around.config)
 
     def get(self, key: str) -> str | None:
         """The value of the variable ``key``."""
-        return os.environ.get(folded(key))
+        name = self.folding.text(key)
+        return None if name is None else os.environ.get(name)

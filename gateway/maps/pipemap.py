@@ -31,12 +31,12 @@ class MemoryPipe(MemoryTable):
 
     def get(self, key: str) -> str | None:
         """What comes out at the end; None as soon as a table does not know its key."""
-        value: str | None = key
         for table in self._tables:
-            value = table.get(value)
+            value = table.get(key)
             if value is None:
                 return None
-        return value
+            key = value
+        return key
 
 
 class Pipe(Table):
@@ -49,9 +49,9 @@ class Pipe(Table):
 
     async def find(self, key: str) -> str | None:
         """What comes out at the end; None as soon as a table does not know its key."""
-        value: str | None = key
         for table in self._tables:
-            value = await table.find(value)
+            value = await table.find(key)
             if value is None:
                 return None
-        return value
+            key = value
+        return key

@@ -28,12 +28,16 @@ TableFactory = Callable[[str, "Config"], Table]
 # Where each type lives: ``module:class or function``, called with the whole spec, the name behind ``type:`` and the
 # surroundings. Imported when first opened, so that a driver is loaded only where a table needs it.
 _TYPES: dict[str, str] = {
+    "btree": "berkeley:open_berkeley",
+    "cdb": "cdb:CdbTable",
     "cidr": "cidr:CidrTable",
     "debug": "debug:open_debug",
     "environ": "environ:EnvironTable",
     "fail": "fail:FailTable",
+    "hash": "berkeley:open_berkeley",
     "inline": "inline:InlineTable",
     "ldap": "ldap:LdapTable",
+    "lmdb": "lmdb:LmdbTable",
     "mysql": "mysql:MysqlTable",
     "pcre": "pcre:PcreTable",
     "pgsql": "pgsql:PgsqlTable",

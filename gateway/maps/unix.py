@@ -13,8 +13,9 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from gateway.maps.folding import Folding
 from gateway.maps.source import Surroundings
-from gateway.maps.table import BlockingTable, folded
+from gateway.maps.table import BlockingTable
 from gateway.model.errors import ConfigError, TableError
 
 _BUFFER_BYTES = 4096
@@ -74,14 +75,18 @@ _VIEWS: dict[str, tuple[str, type[ctypes.Structure], Callable[[Any], str]]] = {
 class UnixTable(BlockingTable):
     """Keys fold to lower case; the value is the line as passwd(5) or group(5) has it.
 
+    Attributes:
+        folding: how keys are spelt.
+
     Raises:
         ConfigError: another name than those two.
     """
 
-    def __init__(self, spec: str, name: str, _around: Surroundings) -> None:
+    def __init__(self, spec: str, name: str, around: Surroundings) -> None:
         if name not in _VIEWS:
             raise ConfigError(f"table {spec}: expected {' or '.join('unix:' + view for view in _VIEWS)}")
         super().__init__(spec)
+        self.folding = Folding(around.config)
         function, self._structure, self._entry = _VIEWS[name]
         self._call = getattr(ctypes.CDLL(None), function)
         self._call.argtypes = (
@@ -98,9 +103,9 @@ class UnixTable(BlockingTable):
         Raises:
             TableError: a name service did not answer.
         """
-        name = folded(key).encode("utf-8", "surrogateescape")
-        # The C library would look for what is before the NUL, and nothing else of these is ever a name.
-        if not name or b"\0" in name or b":" in name or b"\n" in name:
+        name = self.folding.octets(key)
+        # Nothing of these is ever a name; a NUL, behind which the C library would not look, is in no key already.
+        if not name or b":" in name or b"\n" in name:
             return None
         size = _BUFFER_BYTES
         while size <= _BUFFER_LIMIT_BYTES:

@@ -7,12 +7,10 @@ import grp
 import os
 import pwd
 import random
-import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+from peers.postmap import Postmap
 
 from gateway.config import Config
 from gateway.maps import Tables
@@ -76,33 +74,9 @@ TABLES = {
 }
 
 
-class Oracle:
-    """Debian's postmap with a configuration of its own."""
-
-    def __init__(self, directory: Path) -> None:
-        (directory / "main.cf").write_text("compatibility_level = 3.6\nsmtputf8_enable = yes\n")
-        self._command = ["/usr/sbin/postmap", "-c", str(directory), "-q"]
-
-    def ask(self, spec: str, keys: list[str]) -> list[tuple[str, str]]:
-        """Keys that were found, with their values, in order."""
-        done = self._run(spec, "-", "".join(f"{key}\n" for key in keys))
-        assert done.returncode in (0, 1), done.stderr
-        assert not done.stderr
-        lines = done.stdout.decode("utf-8", "surrogateescape").splitlines()
-        return [(line.partition("\t")[0], line.partition("\t")[2]) for line in lines]
-
-    def complaint(self, spec: str) -> str:
-        """What it says about a table that it cannot ask."""
-        return self._run(spec, "a", "").stderr.decode()
-
-    def _run(self, spec: str, key: str, text: str) -> subprocess.CompletedProcess[bytes]:
-        raw = text.encode("utf-8", "surrogateescape")
-        return subprocess.run([*self._command, key, spec], input=raw, capture_output=True, timeout=30, check=False)
-
-
 @pytest.fixture(scope="module")
-def oracle(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
-    return Oracle(tmp_path_factory.mktemp("postmap"))
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> Postmap:
+    return Postmap(tmp_path_factory.mktemp("postmap"))
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +102,7 @@ def ours(spec: str, keys: list[str]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("kind", TABLES)
-def test_the_same_is_found(kind: str, oracle: Oracle, variables: list[str]) -> None:
+def test_the_same_is_found(kind: str, oracle: Postmap, variables: list[str]) -> None:
     draw = Draw(kind)
     names = [*(user.pw_name for user in pwd.getpwall()), *(group.gr_name for group in grp.getgrall())]
     compared = found = 0
@@ -154,11 +128,8 @@ FAILING = ["unionmap:{static:x,fail:y}", "pipemap:{static:x,fail:y}", "unionmap:
 
 
 @pytest.fixture(scope="module")
-def complaints(oracle: Oracle) -> dict[str, str]:
-    """What postmap says about all of them, asked at once: it waits a second before it ends in a fatal error."""
-    specs = BROKEN + FAILING
-    with ThreadPoolExecutor(len(specs)) as pool:
-        return dict(zip(specs, pool.map(oracle.complaint, specs), strict=True))
+def complaints(oracle: Postmap) -> dict[str, str]:
+    return oracle.complaints(BROKEN + FAILING)
 
 
 @pytest.mark.parametrize("spec", BROKEN)

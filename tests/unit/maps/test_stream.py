@@ -1,0 +1,307 @@
+"""Connections to a server: kept, bounded, never confused."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from peers.ports import free_port
+from peers.scripted import CLOSE, HANG, RESET, ScriptedServer
+
+from gateway.maps import stream
+from gateway.maps.stream import BadReply, Endpoint, StreamPool
+from gateway.model.errors import ConfigError
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Both event loops; each run has one of its own."""
+    return asyncio.run if request.param == "asyncio" else uvloop.run
+
+
+def line_end(buffer: bytearray) -> int:
+    if b"!" in buffer:
+        raise BadReply("an exclamation mark")
+    return buffer.find(b"\n") + 1
+
+
+def echo(request: bytes) -> bytes:
+    return b"said " + request
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer(echo) as server:
+        yield server
+
+
+@pytest.fixture
+def pool(server: ScriptedServer) -> Iterator[StreamPool]:
+    pool = StreamPool.lease(Endpoint("127.0.0.1", server.port))
+    yield pool
+    pool.release()
+
+
+def test_one_connection_for_one_question_after_another(run: Run, server: ScriptedServer, pool: StreamPool) -> None:
+    async def three() -> list[bytes]:
+        return [await pool.ask(b"%d\n" % n, line_end) for n in range(3)]
+
+    assert run(three()) == [b"said 0\n", b"said 1\n", b"said 2\n"]
+    assert run(three()) == [b"said 0\n", b"said 1\n", b"said 2\n"]  # another loop, the same connection
+    assert server.connections == 1
+
+
+def test_questions_at_a_time_are_bounded_and_not_confused(run: Run, server: ScriptedServer, pool: StreamPool) -> None:
+    async def many() -> list[bytes]:
+        return await asyncio.gather(*(pool.ask(b"%d\n" % n, line_end) for n in range(200)))
+
+    assert run(many()) == [b"said %d\n" % n for n in range(200)]
+    assert server.most <= stream.CONNECTIONS
+    assert server.connections == server.open_now
+
+
+def test_too_many_that_wait_fail_at_once(
+    run: Run, server: ScriptedServer, pool: StreamPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "WAITING_LIMIT", 5)
+
+    async def many() -> list[bytes | BaseException]:
+        questions = (pool.ask(b"%d\n" % n, line_end) for n in range(20))
+        return await asyncio.gather(*questions, return_exceptions=True)
+
+    answers = run(many())
+    assert answers[:15] == [b"said %d\n" % n for n in range(15)]
+    assert {str(answer) for answer in answers[15:]} == {"5 lookups are waiting already"}
+    assert run(pool.ask(b"x\n", line_end)) == b"said x\n"
+
+
+@pytest.mark.parametrize("end", [CLOSE, RESET, (b"half", CLOSE), (b"half", RESET)])
+def test_a_kept_connection_that_dies_is_replaced_once(
+    run: Run, server: ScriptedServer, pool: StreamPool, end: Any
+) -> None:
+    assert run(pool.ask(b"x\n", line_end)) == b"said x\n"
+    replies = iter([end, b"again\n"])
+    server.answer = lambda _: next(replies)
+    assert run(pool.ask(b"y\n", line_end)) == b"again\n"
+    assert server.connections == 2
+    assert server.requests == [b"x\n", b"y\n", b"y\n"]
+
+
+@pytest.mark.parametrize("end", [CLOSE, RESET, (b"half", CLOSE), (b"half", RESET)])
+def test_a_new_connection_that_dies_is_an_error(run: Run, server: ScriptedServer, pool: StreamPool, end: Any) -> None:
+    server.answer = lambda _: end
+    with pytest.raises(ConnectionError):
+        run(pool.ask(b"x\n", line_end))
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("rest", [b"more", b"said y\n"])
+def test_what_follows_a_reply_is_no_answer_to_the_next_question(
+    run: Run, server: ScriptedServer, pool: StreamPool, rest: bytes
+) -> None:
+    server.answer = lambda request: echo(request) + rest
+    assert run(pool.ask(b"x\n", line_end)) == b"said x\n"
+    server.answer = echo
+    assert run(pool.ask(b"z\n", line_end)) == b"said z\n"
+    assert server.connections == 2
+
+
+def test_what_comes_unasked_ends_an_idle_connection(run: Run, server: ScriptedServer, pool: StreamPool) -> None:
+    assert run(pool.ask(b"x\n", line_end)) == b"said x\n"
+    server.send_to_all(b"said y\n")
+    assert run(pool.ask(b"z\n", line_end)) == b"said z\n"
+    assert server.connections == 2
+
+
+def test_a_lookup_that_was_given_up_takes_its_connection_with_it(
+    run: Run, server: ScriptedServer, pool: StreamPool
+) -> None:
+    asked, go = threading.Event(), threading.Event()
+
+    def late(request: bytes) -> bytes:
+        asked.set()
+        go.wait(5)
+        return b"late\n"
+
+    async def give_up() -> None:
+        server.answer = late
+        task = asyncio.ensure_future(pool.ask(b"x\n", line_end))
+        await asyncio.get_running_loop().run_in_executor(None, asked.wait, 5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go.set()
+        server.answer = echo
+        assert await pool.ask(b"y\n", line_end) == b"said y\n"
+
+    run(give_up())
+    assert server.connections == 2
+
+
+def test_bad_replies_end_the_connection(run: Run, server: ScriptedServer, pool: StreamPool) -> None:
+    server.answer = lambda _: b"oh!\n"
+    with pytest.raises(BadReply, match="an exclamation mark"):
+        run(pool.ask(b"x\n", line_end))
+    server.wait_until_idle()
+    server.answer = echo
+    assert run(pool.ask(b"x\n", line_end)) == b"said x\n"
+
+
+def test_a_reply_octet_by_octet(run: Run, server: ScriptedServer, pool: StreamPool) -> None:
+    pieces = iter([b"sa", b"id", b"\n"])
+
+    async def piece_by_piece() -> bytes:
+        server.answer = lambda _: next(pieces)
+        task = asyncio.ensure_future(pool.ask(b"x\n", line_end))
+        while not task.done():
+            await asyncio.wait((task,), timeout=0.01)
+            for piece in pieces:
+                server.send_to_all(piece)
+                break
+        return await task
+
+    assert run(piece_by_piece()) == b"said\n"
+
+
+def test_a_server_that_went_and_came_back(run: Run, server: ScriptedServer, pool: StreamPool) -> None:
+    async def many() -> list[bytes | BaseException]:
+        return await asyncio.gather(*(pool.ask(b"x\n", line_end) for _ in range(8)), return_exceptions=True)
+
+    assert run(many()) == [b"said x\n"] * 8
+    server.stop()
+    assert {type(answer) for answer in run(many())} == {ConnectionRefusedError}
+    server.start()
+    assert run(many()) == [b"said x\n"] * 8
+
+
+def test_idle_connections_grow_old(
+    run: Run, server: ScriptedServer, pool: StreamPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(pool.ask(b"x\n", line_end)) == b"said x\n"
+    monkeypatch.setattr(stream, "IDLE_S", -1.0)
+    assert run(pool.ask(b"x\n", line_end)) == b"said x\n"
+    assert server.connections == 2
+
+
+def test_tables_of_one_server_share_its_connections(run: Run, server: ScriptedServer, pool: StreamPool) -> None:
+    other = StreamPool.lease(Endpoint("127.0.0.1", server.port))
+    assert other is pool
+    assert run(other.ask(b"x\n", line_end)) == b"said x\n"
+    other.release()
+    assert server.open_now == 1
+    assert run(pool.ask(b"x\n", line_end)) == b"said x\n"
+    assert server.connections == 1
+
+
+def test_the_last_one_closes_the_connections(server: ScriptedServer) -> None:
+    pool = StreamPool.lease(Endpoint("127.0.0.1", server.port))
+    assert asyncio.run(pool.ask(b"x\n", line_end)) == b"said x\n"
+    pool.release()
+    server.wait_until_idle()
+    assert asyncio.run(pool.ask(b"x\n", line_end)) == b"said x\n"  # used after all
+    del pool
+    gc.collect()
+    server.wait_until_idle()
+    assert server.connections == 2
+
+
+def test_a_name_is_resolved_and_its_addresses_tried_in_turn(
+    run: Run, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = StreamPool.lease(Endpoint("map.example", server.port))
+    numeric, threads = socket.getaddrinfo, []
+
+    def resolve(host: str, port: int, **options: Any) -> Any:
+        if options["flags"]:
+            return numeric(host, port, **options)
+        threads.append(threading.current_thread().name)
+        dead = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", free_port()))]
+        return dead + numeric("127.0.0.1", port, type=socket.SOCK_STREAM)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    assert run(pool.ask(b"x\n", line_end)) == b"said x\n"
+    assert threads == ["resolve map.example_0"]
+    pool.release()
+
+
+def test_an_address_that_swallows_packets_is_not_waited_for_long(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "CONNECT_S", 0.05)
+    with socket.socket() as full:  # a backlog of nothing, and filled
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        fillers = [socket.socket() for _ in range(3)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        pool = StreamPool.lease(Endpoint("127.0.0.1", full.getsockname()[1]))
+        with pytest.raises(OSError, match="Connection timed out"):
+            run(pool.ask(b"x\n", line_end))
+        pool.release()
+        for filler in fillers:
+            filler.close()
+
+
+@pytest.mark.parametrize("host", ["no..name", "x" * 300])
+def test_a_name_that_is_none(run: Run, host: str) -> None:
+    pool = StreamPool.lease(Endpoint(host, 25))
+    with pytest.raises(OSError, match="is no host name"):
+        run(pool.ask(b"x\n", line_end))
+    pool.release()
+
+
+def test_unix_domain_sockets(run: Run, tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    pool = StreamPool.lease(Endpoint(path))
+    with pytest.raises(FileNotFoundError):
+        run(pool.ask(b"x\n", line_end))
+    with ScriptedServer(echo, path=path):
+        assert run(pool.ask(b"x\n", line_end)) == b"said x\n"
+    pool.release()
+
+
+def test_a_server_that_does_not_read(run: Run, server: ScriptedServer, pool: StreamPool) -> None:
+    server.answer = lambda _: HANG
+
+    async def give_up() -> None:
+        async with asyncio.timeout(0.2):
+            await pool.ask(b"x" * 50_000_000, line_end)
+
+    with pytest.raises(TimeoutError):
+        run(give_up())
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("a.example:25", "a.example:25"),
+        ("a.example:smtp", "a.example:25"),
+        ("127.0.0.1:010001", ""),
+        ("127.0.0.1:10001", "127.0.0.1:10001"),
+        ("[::1]:25", "[::1]:25"),
+        ("::1:25", "[::1]:25"),
+        (":25", "localhost:25"),
+        ("a.example", ""),
+        ("25", ""),
+        ("a.example:", ""),
+        ("a.example:0", ""),
+        ("a.example:65536", ""),
+        ("a.example:nosuchservice", ""),
+        ("a.example:²", ""),
+        ("a.example:-1", ""),
+    ],
+)
+def test_endpoints(text: str, endpoint: str) -> None:
+    if endpoint:
+        assert str(Endpoint.tcp("tcp:x", text)) == endpoint
+    else:
+        with pytest.raises(ConfigError, match="expected host:port"):
+            Endpoint.tcp("tcp:x", text)
