@@ -12,13 +12,14 @@ from __future__ import annotations
 import re
 import time
 from abc import abstractmethod
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 
 import msgspec
 
 from gateway.config.lines import BLANKS, LogicalLine
 from gateway.maps.pattern import MatchFailed, Pattern
-from gateway.maps.pattern_literals import Syntax, literals_of
+from gateway.maps.pattern_literals import Literals, Syntax, literals_of
 from gateway.maps.prefilter import Prefilter
 from gateway.maps.rules import Rule, enclosing, parse_rules
 from gateway.maps.source import RuleSource, Surroundings
@@ -195,49 +196,69 @@ class PatternTable(MemoryTable):
                 self._warn(f"table {self.spec}: {file}, line {line}: {text}")
 
         rules = parse_rules(lines, file, self._split, warn)
-        around = enclosing(rules)
+        is_sifted = len(rules) >= self.prefilter_rules
         compiled: list[Line] = []
-        for at, rule in enumerate(rules):
+        needs: list[tuple[Literals, ...]] = []
+        for at, (rule, around) in enumerate(zip(rules, enclosing(rules), strict=True)):
             if text := self.oddity(rule.pattern):
                 warn(rule.line, text)
+            syntax = self.syntax(rule.pattern) if is_sifted else None
+            needs.append(literals_of(rule.pattern.octets, syntax) if syntax else ())
             try:
-                compiled.append(self._line(rule, around[at]))
+                compiled.append(self._line(rule, around, is_seldom=bool(needs[-1])))
             except ValueError as error:
                 raise ConfigError(str(error), file=file, line=rule.line) from error
             if at % _YIELD_RULES == 0:
                 time.sleep(0)  # in a thread: let go of the interpreter lock, for the mail
         if warnings > WARNINGS_LIMIT:
             self._warn(f"table {self.spec}: {warnings - WARNINGS_LIMIT} more lines like that")
-        return self._content(rules, compiled)
+        return _sifting(compiled, needs) if is_sifted else _Content(compiled)
 
     def _split(self, text: str) -> tuple[Flagged, str]:
         return split_pattern(text, self.known_flags)
 
-    def _line(self, rule: Rule[Flagged], around: tuple[int, ...]) -> Line:
+    def _line(self, rule: Rule[Flagged], around: tuple[int, ...], *, is_seldom: bool) -> Line:
         parts = None if rule.result is None else result_parts(rule.result, is_negated=rule.is_negated)
         wanted = max((part for part in parts or () if isinstance(part, int)), default=0)
-        pattern = self.compile(rule.pattern, needs_groups=wanted > 0)
+        compile_it = partial(self.compile, rule.pattern, needs_groups=wanted > 0)
+        pattern = compile_it()
         if wanted > pattern.group_count:
             raise ValueError(f"${wanted}: the expression has {pattern.group_count} group(s)")
+        if is_seldom:
+            pattern = _Seldom(compile_it, pattern.group_count)
         result = parts[0] if parts is not None and len(parts) == 1 else ""
         return Line(pattern, rule.is_negated, str(result), parts, rule.end, around, rule.line)
 
-    def _content(self, rules: list[Rule[Flagged]], compiled: list[Line]) -> _Content:
-        if len(rules) < self.prefilter_rules:
-            return _Content(compiled)
-        needs = []
-        for at, rule in enumerate(rules):
-            syntax = self.syntax(rule.pattern)
-            needs.append(literals_of(rule.pattern.octets, syntax) if syntax else ())
-            if at % _YIELD_RULES == 0:
-                time.sleep(0)
-        prefilter = Prefilter(needs)
-        always = tuple(
-            at
-            for at, line in enumerate(compiled)
-            if line.parts is not None and (line.is_negated or at in prefilter.unknown)
-        )
-        return _Content(compiled, prefilter, always)
+
+class _Seldom:
+    """An expression that is compiled when first asked: most in a large table never are, and one may take 8 KiB."""
+
+    __slots__ = ("_compile", "_pattern", "group_count")
+
+    def __init__(self, compile_it: Callable[[], Pattern], group_count: int) -> None:
+        self._compile, self.group_count = compile_it, group_count
+        self._pattern: Pattern | None = None
+
+    def matches(self, text: bytes) -> bool:
+        return (self._pattern or self._compiled()).matches(text)
+
+    def groups(self, text: bytes) -> list[bytes] | None:
+        return (self._pattern or self._compiled()).groups(text)
+
+    def _compiled(self) -> Pattern:
+        try:
+            pattern = self._pattern = self._compile()
+        except ValueError as error:  # it was compiled before, so memory is short
+            raise MatchFailed(str(error)) from error
+        return pattern
+
+
+def _sifting(lines: list[Line], needs: list[tuple[Literals, ...]]) -> _Content:
+    prefilter = Prefilter(needs)
+    always = tuple(
+        at for at, line in enumerate(lines) if line.parts is not None and (line.is_negated or at in prefilter.unknown)
+    )
+    return _Content(lines, prefilter, always)
 
 
 @cache

@@ -12,6 +12,7 @@ from peers.tables import surroundings
 from gateway.maps.pattern_table import PatternTable, result_parts, split_pattern
 from gateway.maps.pcre import PcreTable
 from gateway.maps.regexp import RegexpTable
+from gateway.model.errors import TableError
 
 WORDS = ("alpha", "beta", "mail", "dsl", "ex", "a", "b", "x1", "@", "-", "example", "com", "net")
 
@@ -101,6 +102,20 @@ def test_a_condition_is_asked_once_and_only_for_rules_that_may_match() -> None:
     table = PcreTable("pcre:x", "{" + ",".join("{" + rule + "}" for rule in rules * 2) + "}", surroundings())
     # Line by line, the condition would run into its limit here.
     assert table.get("a" * 60 + "c") == "three"
+
+
+def test_expressions_compiled_again_when_asked_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = ",".join("{" + f"/word{number}/ {number}" + "}" for number in range(20))
+    table = RegexpTable("regexp:x", "{" + rules + "}", surroundings())
+
+    def short_of_memory(*_: object, **__: object) -> None:
+        raise ValueError("Memory exhausted")
+
+    assert table.get("word7") == "7"
+    monkeypatch.setattr("gateway.maps.regexp.PosixPattern", short_of_memory)
+    assert table.get("word7") == "7"
+    with pytest.raises(TableError, match="line 9: Memory exhausted"):
+        table.get("word8")
 
 
 def test_reload_in_a_thread_swaps_the_content_whole(tmp_path: Path) -> None:
