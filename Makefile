@@ -76,6 +76,9 @@ $(VENV)/.installed-bench: pyproject.toml $(VENV)/.installed
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
 
-.PHONY: hooks-doc
+.PHONY: hooks-doc parameters-doc
 hooks-doc:
 	$(BIN)/python -Im gateway.hooks.document > docs/hooks.md
+
+parameters-doc:
+	$(BIN)/python -Im gateway.config.document > docs/parameters.md

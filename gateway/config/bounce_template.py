@@ -131,16 +131,6 @@ def read_templates(path: str, warn: Warn) -> dict[TemplateKind, Template]:
     return templates
 
 
-def templates_of(config: Config, warn: Warn) -> dict[TemplateKind, Template]:
-    """The templates that ``bounce_template_file`` chooses.
-
-    Raises:
-        ConfigError: as :func:`read_templates`.
-    """
-    path = config.text("bounce_template_file")
-    return read_templates(path, warn) if path else dict(BUILT_IN)
-
-
 def _definitions(lines: list[str], path: str, warn: Warn) -> Iterable[tuple[str, list[str], int]]:
     """Name, physical lines and last line number of each ``name = <<WORD`` … ``WORD``."""
     at = 0

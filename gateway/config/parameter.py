@@ -9,9 +9,6 @@ from enum import Enum
 
 import msgspec
 
-NO_EFFECT = "Accepted without effect so far."
-"""Documentation of a Postfix parameter that no room reads yet."""
-
 
 class Kind(Enum):
     """How a value is written and what it becomes."""
@@ -39,57 +36,59 @@ class Parameter(msgspec.Struct, frozen=True):
             text and lists: must not be empty.
         choices: the words of Kind.CHOICE; the empty word must be listed when it is legal.
         origin: who added it: ``postfix``, ``postgate`` or a plugin's name.
+        no_effect: why the value changes nothing here, ``known/effects.py``; empty: it does.
     """
 
     name: str
     kind: Kind = Kind.TEXT
     default: str = ""
-    doc: str = NO_EFFECT
+    doc: str = ""
     unit: str = "s"
     minimum: int | None = None
     maximum: int | None = None
     choices: tuple[str, ...] = ()
     origin: str = "postfix"
+    no_effect: str = ""
 
 
-def text(name: str, default: str = "", doc: str = NO_EFFECT, *, low: int | None = None) -> Parameter:
+def text(name: str, default: str = "", doc: str = "", *, low: int | None = None) -> Parameter:
     """A value that is used as it is, after expansion; ``low=1``: not empty."""
     return Parameter(name, Kind.TEXT, default, doc, minimum=low)
 
 
-def raw(name: str, default: str = "", doc: str = NO_EFFECT, *, low: int | None = None) -> Parameter:
+def raw(name: str, default: str = "", doc: str = "", *, low: int | None = None) -> Parameter:
     """A value whose ``$names`` are filled in when it is used, not when it is read; ``low=1``: not empty."""
     return Parameter(name, Kind.RAW, default, doc, minimum=low)
 
 
-def words(name: str, default: str = "", doc: str = NO_EFFECT, *, low: int | None = None) -> Parameter:
+def words(name: str, default: str = "", doc: str = "", *, low: int | None = None) -> Parameter:
     """A list separated by commas or white space; ``low=1``: not empty."""
     return Parameter(name, Kind.WORDS, default, doc, minimum=low)
 
 
-def boolean(name: str, default: str, doc: str = NO_EFFECT) -> Parameter:
+def boolean(name: str, default: str, doc: str = "") -> Parameter:
     """``yes`` or ``no``."""
     return Parameter(name, Kind.BOOLEAN, default, doc)
 
 
-def integer(name: str, default: str, doc: str = NO_EFFECT, low: int = 0, high: int | None = None) -> Parameter:
+def integer(name: str, default: str, doc: str = "", low: int = 0, high: int | None = None) -> Parameter:
     """A whole number from ``low`` to ``high``."""
     return Parameter(name, Kind.INTEGER, default, doc, minimum=low, maximum=high)
 
 
-def size(name: str, default: str, doc: str = NO_EFFECT, low: int = 0) -> Parameter:
+def size(name: str, default: str, doc: str = "", low: int = 0) -> Parameter:
     """A number of octets."""
     return Parameter(name, Kind.SIZE, default, doc, minimum=low)
 
 
 def seconds(
-    name: str, default: str, doc: str = NO_EFFECT, low: int = 1, unit: str = "s", *, high: int | None = None
+    name: str, default: str, doc: str = "", low: int = 1, unit: str = "s", *, high: int | None = None
 ) -> Parameter:
     """A time from ``low`` to ``high`` seconds; a bare number counts in ``unit``."""
     return Parameter(name, Kind.SECONDS, default, doc, unit=unit, minimum=low, maximum=high)
 
 
-def choice(name: str, default: str, choices: str, doc: str = NO_EFFECT, *, may_be_empty: bool = False) -> Parameter:
+def choice(name: str, default: str, choices: str, doc: str = "", *, may_be_empty: bool = False) -> Parameter:
     """One of the space-separated ``choices``."""
     listed = tuple(choices.split())
     return Parameter(name, Kind.CHOICE, default, doc, choices=("", *listed) if may_be_empty else listed)

@@ -28,9 +28,15 @@ PARAMETERS: tuple[Parameter, ...] = (
     size("bounce_size_limit", "50000", "Octets of the original message that a bounce returns.", low=1),
     text("bounce_template_file", "", "File with the texts of bounces."),
     boolean("confirm_delay_cleared", "no", "Tell the sender when delayed mail was delivered after all."),
-    integer("default_delivery_slot_cost", "5"),
-    integer("default_delivery_slot_discount", "50", high=100),
-    integer("default_delivery_slot_loan", "3"),
+    integer(
+        "default_delivery_slot_cost",
+        "5",
+        "Recipients after which a transport earns a slot for a message that overtakes.",
+    ),
+    integer(
+        "default_delivery_slot_discount", "50", "Part of the slots that are given in advance, in percent.", high=100
+    ),
+    integer("default_delivery_slot_loan", "3", "Slots that are given in advance."),
     text("default_delivery_status_filter", "", "Table that changes the status of deliveries."),
     integer(
         "default_destination_concurrency_failed_cohort_limit",
@@ -59,11 +65,15 @@ PARAMETERS: tuple[Parameter, ...] = (
         low=0,
     ),
     integer("default_destination_recipient_limit", "50", "Most recipients of one delivery; 0: no limit."),
-    integer("default_extra_recipient_limit", "1000"),
-    integer("default_minimum_delivery_slots", "3"),
+    integer(
+        "default_extra_recipient_limit", "1000", "Recipients in memory beyond the limit, for messages that overtake."
+    ),
+    integer("default_minimum_delivery_slots", "3", "Slots that a message must be worth for others to overtake it."),
     integer("default_recipient_limit", "20000", "Recipients in memory for one transport."),
-    seconds("default_recipient_refill_delay", "5s"),
-    integer("default_recipient_refill_limit", "100", low=1),
+    seconds(
+        "default_recipient_refill_delay", "5s", "Longest time between two looks for further recipients of a message."
+    ),
+    integer("default_recipient_refill_limit", "100", "Recipients that are read into memory at once.", low=1),
     seconds("default_transport_rate_delay", "0s", "Pause between deliveries over one transport.", low=0),
     text("default_verp_delimiters", "+=", "The two characters of VERP addresses."),
     words("defer_transports", "", "Transports whose mail waits until the queue is flushed."),
@@ -113,9 +123,9 @@ PARAMETERS: tuple[Parameter, ...] = (
     seconds(
         "qmgr_clog_warn_time", "300s", "Warn this often that one destination fills the active queue; 0: never.", low=0
     ),
-    seconds("qmgr_daemon_timeout", "1000s"),
-    integer("qmgr_fudge_factor", "100", low=10, high=100),
-    seconds("qmgr_ipc_timeout", "60s"),
+    seconds("qmgr_daemon_timeout", "1000s", "How long a stuck queue manager process may live."),
+    integer("qmgr_fudge_factor", "100", "Obsolete since Postfix 2.5.", low=10, high=100),
+    seconds("qmgr_ipc_timeout", "60s", "Longest wait of the queue manager for another service."),
     integer("qmgr_message_active_limit", "20000", "Messages in the active queue.", low=1),
     integer("qmgr_message_recipient_limit", "20000", "Recipients in memory.", low=1),
     integer("qmgr_message_recipient_minimum", "10", "Recipients in memory for one message at least.", low=1),

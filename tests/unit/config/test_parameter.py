@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gateway.config.parameter import NO_EFFECT, Kind, boolean, choice, integer, raw, seconds, size, text, words
+from gateway.config.parameter import Kind, boolean, choice, integer, raw, seconds, size, text, words
 
 
 def test_factories_set_kind_limits_and_choices() -> None:
@@ -19,4 +19,4 @@ def test_factories_set_kind_limits_and_choices() -> None:
     assert seconds("p", "1s", unit="d").unit == "d"
     assert seconds("p", "1s").minimum == 1
     assert choice("p", "", "a b", may_be_empty=True).choices == ("", "a", "b")
-    assert text("p").doc == NO_EFFECT
+    assert text("p").no_effect == ""
