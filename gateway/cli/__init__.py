@@ -20,6 +20,8 @@ FACES = {
     "postcat": "gateway.cli.postcat",
     "sendmail": "gateway.cli.sendmail",
     "newaliases": "gateway.cli.newaliases",
+    "postalias": "gateway.cli.postalias",
+    "postmap": "gateway.cli.postmap",
 }
 
 

@@ -39,7 +39,9 @@ def main(arguments: list[str]) -> int:
 
             return mailq.main(["-C", options.config_directory] if options.config_directory else [])
         case Mode.ALIASES:
-            return 0
+            from gateway.cli import newaliases
+
+            return newaliases.build(config)
         case Mode.FLUSH:
             return _flush(config, options)
         case Mode.SMTP:

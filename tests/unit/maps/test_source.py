@@ -24,11 +24,11 @@ def replace(path: Path, text: str) -> None:
     os.replace(new, path)
 
 
-def setup(tmp_path: Path, text: str = "a 1\n") -> tuple[Path, Clock, Tables, MemoryTable]:
+def setup(tmp_path: Path, text: str = "a 1\n", kind: str = "texthash") -> tuple[Path, Clock, Tables, MemoryTable]:
     path, clock = tmp_path / "t", Clock()
     path.write_text(text)
     tables = Tables(Config.from_settings({}), clock=clock)
-    table = tables.open(f"texthash:{path}")
+    table = tables.open(f"{kind}:{path}")
     assert isinstance(table, MemoryTable)
     return path, clock, tables, table
 
@@ -44,30 +44,30 @@ def test_a_changed_file_is_seen_after_a_second(tmp_path: Path) -> None:
 
 
 def test_a_broken_file_keeps_the_content_and_is_told_once(tmp_path: Path) -> None:
-    path, clock, tables, table = setup(tmp_path)
-    replace(path, "broken\n")
+    path, clock, tables, table = setup(tmp_path, "192.0.2.1 1\n", "cidr")
+    replace(path, "192.0.2.1 2\nif 192.0.2.0/24\n")
     for _ in range(3):
         clock.now += 2
-        assert table.get("a") == "1"
+        assert table.get("192.0.2.1") == "1"
     assert len(tables.warnings) == 1
-    assert "line 1: expected: key, white space, value; keeping the content it had" in tables.warnings[0]
-    replace(path, "a 3\n")
+    assert "line 2: if without endif; keeping the content it had" in tables.warnings[0]
+    replace(path, "192.0.2.1 3\n")
     clock.now += 2
-    assert table.get("a") == "3"
+    assert table.get("192.0.2.1") == "3"
 
 
 def test_a_removed_file_keeps_the_content_and_is_told_once(tmp_path: Path) -> None:
-    path, clock, tables, table = setup(tmp_path)
+    path, clock, tables, table = setup(tmp_path, "192.0.2.1 1\n", "cidr")
     path.unlink()
     for _ in range(3):
         clock.now += 2
-        assert table.get("a") == "1"
+        assert table.get("192.0.2.1") == "1"
     assert len(tables.warnings) == 1
     told: list[str] = []
     tables.on_warning = told.append
-    path.write_text("a\n")
+    path.write_text("endif\n")
     clock.now += 2
-    assert table.get("a") == "1"
+    assert table.get("192.0.2.1") == "1"
     assert len(told) == 1
 
 
