@@ -10,10 +10,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from glob import glob
 
 import pytest
 
 _PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin", "/sbin", "/bin"))
+_PATH += "".join(f"{os.pathsep}{directory}" for directory in glob("/usr/lib/postgresql/*/bin"))  # Debian's place
 # Peers that are no program of the same name.
 _NEEDS_ROOT = frozenset({"postfix", "root"})
 _MODULES = {"dkimpy": "dkim", "aiosmtpd": "aiosmtpd"}

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 # How a server that goes down or ends one connection answers a query: 1053 shutdown, 1927 and 3169 killed, 4031 idle.
 _LOST = frozenset((1053, 1927, 3169, 4031))
-# A statement that reached max_statement_time or max_execution_time.
-_TOO_SLOW = frozenset((1969, 3024))
+KILL_TIMEOUT_S = 2.0
+
 _NO_TYPES = {kind: encode for kind, encode in conversions.items() if not isinstance(kind, int)}
 
 
@@ -123,9 +123,15 @@ class MysqlServer(Server, frozen=True):
 
     def connect(self, host: Host) -> Connection:
         """As :class:`gateway.maps.sql_pool.Server`."""
-        wire = None
         try:
-            wire = _Wire(_socket(host))
+            return _Connection(host, *self.logged_in(host, CONNECT_TIMEOUT_S), self)
+        except Exception as error:
+            raise HostError(_text_of(error)) from error
+
+    def logged_in(self, host: Host, seconds: float) -> tuple[pymysql.Connection, _Wire]:
+        """A connection that takes queries, made within ``seconds`` for each address of the host; raises anything."""
+        wire = _Wire(_socket(host, seconds), seconds)
+        try:
             connection = pymysql.Connection(
                 user=self.user or None,
                 password=self.password.encode("utf-8", "surrogateescape"),
@@ -141,25 +147,29 @@ class MysqlServer(Server, frozen=True):
                 ssl_disabled=self.tls is None,
             )
             connection.connect(wire)
-            return _Connection(host, connection, wire, self)
         except Exception as error:
             # A server that talks nonsense makes the driver stumble in many ways.
-            if wire is not None:
-                wire.close()
-            raise HostError(_text_of(error)) from error
+            wire.close()
+            if wire.why:
+                raise OSError(wire.why) from error
+            raise
+        except BaseException:
+            wire.close()
+            raise
+        return connection, wire
 
 
-def _socket(host: Host) -> socket.socket:
+def _socket(host: Host, seconds: float) -> socket.socket:
     if host.is_local:
         local = socket.socket(socket.AF_UNIX)
-        local.settimeout(CONNECT_TIMEOUT_S)
+        local.settimeout(seconds)
         try:
             local.connect(host.address)
         except BaseException:
             local.close()
             raise
         return local
-    remote = socket.create_connection((host.address, int(host.port)), CONNECT_TIMEOUT_S)
+    remote = socket.create_connection((host.address, int(host.port)), seconds)
     remote.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     remote.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return remote
@@ -168,10 +178,10 @@ def _socket(host: Host) -> socket.socket:
 class _Wire:
     """What PyMySQL uses of a socket, with an end: :meth:`begin` gives the next answer its time and size."""
 
-    def __init__(self, raw: socket.socket) -> None:
+    def __init__(self, raw: socket.socket, seconds: float) -> None:
         self.raw = raw
         self.why = ""
-        self.begin(CONNECT_TIMEOUT_S)
+        self.begin(seconds)
 
     def begin(self, seconds: float) -> None:
         self._seconds, self._until, self._left = seconds, time.monotonic() + seconds, ANSWER_LIMIT
@@ -187,12 +197,12 @@ class _Wire:
         if self._left <= 0:
             self.why = f"the answer is larger than {ANSWER_LIMIT} octets"
         elif time.monotonic() >= self._until:
-            self.why = f"no answer within {self._seconds:.0f} s"
+            self.why = f"no answer within {self._seconds:g} s"
         else:
             try:
                 count = self.raw.recv_into(buffer)
             except TimeoutError:
-                self.why = f"no answer within {self._seconds:.0f} s"
+                self.why = f"no answer within {self._seconds:g} s"
                 raise
             self._left -= count
             return count
@@ -228,17 +238,13 @@ class _Connection(Connection):
     def __init__(self, host: Host, connection: pymysql.Connection, wire: _Wire, server: MysqlServer) -> None:
         self.host = host
         self._connection, self._wire, self._server = connection, wire, server
-        modes = self._ask("SELECT @@sql_mode")[0] or b""
+        try:
+            modes = self._ask("SELECT @@sql_mode")[0] or b""
+        except BaseException:
+            self.close()
+            raise
         self._has_backslash = b"NO_BACKSLASH_ESCAPES" not in modes
         self.is_ordinary = self._has_backslash and b"ANSI_QUOTES" not in modes
-        is_mariadb = "mariadb" in connection.get_server_info().lower()
-        limit = f"max_statement_time = {QUERY_TIMEOUT_S:.0f}"
-        if not is_mariadb:
-            limit = f"max_execution_time = {QUERY_TIMEOUT_S * 1000:.0f}"
-        # So that the server does not work on for nobody; not every server has it.
-        with contextlib.suppress(pymysql.OperationalError, pymysql.ProgrammingError), connection.cursor() as cursor:
-            cursor.execute(f"SET SESSION {limit}")
-        wire.begin(QUERY_TIMEOUT_S)
 
     def quote(self, part: str) -> str:
         # Escaped as text and encoded afterwards: in no character set can an octet of a letter swallow the backslash.
@@ -255,8 +261,9 @@ class _Connection(Connection):
         except QueryError:
             raise
         except Exception as error:
-            raise HostError(self._wire.why or _text_of(error)) from error
-        return decoded_values(values)
+            # A server that talks nonsense makes the driver stumble in many ways.
+            raise QueryError(_text_of(error), is_spent=True) from error
+        return decoded_values(values, self._connection.encoding)
 
     def _ask(self, query: str) -> list[bytes | None]:
         values: list[bytes | None] | None = None
@@ -275,11 +282,19 @@ class _Connection(Connection):
             raise QueryError("the query gives no result set (require_result_set)")
         return values or []
 
-    def _meaning_of(self, error: pymysql.Error) -> HostError | QueryError:
-        code = error.args[0] if error.args else 0
-        if self._wire.why or code in _TOO_SLOW:
-            return HostError(self._wire.why or _text_of(error))
-        return Lost(_text_of(error)) if code in _LOST or not self._connection.open else QueryError(_text_of(error))
+    def _meaning_of(self, error: pymysql.Error) -> Lost | QueryError:
+        if self._wire.why:
+            self._kill()
+            return QueryError(self._wire.why, is_spent=True)
+        is_lost = not self._connection.open or (error.args and error.args[0] in _LOST)
+        return (Lost if is_lost else QueryError)(_text_of(error))
+
+    def _kill(self) -> None:
+        """End what the server still works on, for nobody: each try would add another such query."""
+        with contextlib.suppress(Exception):
+            connection, wire = self._server.logged_in(self.host, KILL_TIMEOUT_S)
+            with contextlib.closing(wire), connection:
+                connection.kill(self._connection.thread_id())
 
     def close(self) -> None:
         with contextlib.suppress(Exception):

@@ -122,11 +122,11 @@ class _Connection(Connection):
                 values += row
                 size += sum(map(len, filter(None, row)))
                 if size > ANSWER_LIMIT:
-                    raise HostError(f"the answer is larger than {ANSWER_LIMIT} octets")
+                    raise QueryError(f"the answer is larger than {ANSWER_LIMIT} octets", is_spent=True)
             elif status in _FAILED:
                 failure = _one_line(result.error_message.decode("utf-8", "replace"))
             elif status not in (_TUPLES_OK, _COMMAND_OK):
-                raise HostError(f"a query that gives no rows but {pq.ExecStatus(status).name}")
+                raise QueryError(f"a query that gives no rows but {pq.ExecStatus(status).name}", is_spent=True)
         return values, failure
 
     def _next(self, until: float) -> pq.abc.PGresult | None:
@@ -152,7 +152,7 @@ class _Connection(Connection):
         # Without it the server would work on, for nobody, and each try would add another such query.
         with contextlib.suppress(psycopg.Error, OSError):
             self._connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)
-        raise HostError(f"no answer within {QUERY_TIMEOUT_S:.0f} s")
+        raise QueryError(f"no answer within {QUERY_TIMEOUT_S:g} s", is_spent=True)
 
     def close(self) -> None:
         with contextlib.suppress(psycopg.Error, OSError):

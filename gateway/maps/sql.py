@@ -11,11 +11,11 @@ from gateway.maps.client_file import ClientFile
 from gateway.maps.query_template import DomainFilter, ResultFormat, search_key
 from gateway.maps.source import Surroundings
 from gateway.maps.sql_pool import (
+    SHARED_POOLS,
     Connection,
     QueryError,
     Server,
     Unanswered,
-    shared_pool,
 )
 from gateway.maps.sql_query import Dialect, is_plain, read_query
 from gateway.maps.table import BlockingTable
@@ -65,6 +65,10 @@ class SqlTable(QueriedTable):
         spec, file, dialect, around: as :class:`QueriedTable`.
         server: where to ask.
 
+    Attributes:
+        connections: to the server, shared with the other tables on it.
+        around: what the table was opened with.
+
     Raises:
         ConfigError: as :class:`QueriedTable`. A server that is down is none.
     """
@@ -73,15 +77,16 @@ class SqlTable(QueriedTable):
         super().__init__(spec, file, dialect, around)
         file.warn_unused()
         self._is_plain = is_plain(self.query, dialect)
-        self._around = around
-        self._connections = shared_pool(server, around.clock)
+        self.around = around
+        self._server = server
+        self.connections = SHARED_POOLS.join(server, around.clock)
         self._tending: asyncio.TimerHandle | None = None
 
     def ask(self, key: str) -> str | None:
         """As :class:`gateway.maps.table.BlockingTable`."""
         try:
-            values = self._connections.ask(
-                lambda connection: self._text(connection, key), self._around.clock() + GIVE_UP_S, self._warn
+            values = self.connections.ask(
+                lambda connection: self._text(connection, key), self.around.clock() + GIVE_UP_S, self._warn
             )
         except Unanswered as error:
             raise TableError(self.spec, str(error)) from error
@@ -98,7 +103,7 @@ class SqlTable(QueriedTable):
         await super().close()
         if self._tending is not None:
             self._tending.cancel()
-        self._connections.leave()
+        SHARED_POOLS.leave(self._server, self.around.clock)
 
     def _text(self, connection: Connection, key: str) -> str:
         if not connection.is_ordinary and not self._is_plain:
@@ -110,8 +115,8 @@ class SqlTable(QueriedTable):
         return query
 
     def _warn(self, why: str) -> None:
-        self._around.warn(f"table {self.spec}: {why}")
+        self.around.warn(f"table {self.spec}: {why}")
 
     def _tend(self) -> None:
-        again = self._connections.tend()
+        again = self.connections.tend()
         self._tending = asyncio.get_running_loop().call_later(TEND_S, self._tend) if again else None

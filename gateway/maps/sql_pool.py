@@ -11,7 +11,6 @@ import random
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -26,16 +25,24 @@ ANSWER_LIMIT = 4 << 20
 
 
 class HostError(GatewayError):
-    """The server cannot be used now: not reached, refused the login, lost, too slow, or talking nonsense. The
-    connection is of no more use."""
+    """The server gave no connection: not reached, refused the login, or talked nonsense."""
 
 
-class Lost(HostError):
-    """The connection broke; had it been idle before, that says nothing of the server."""
+class Lost(GatewayError):
+    """The connection broke. Had it been idle before, that says nothing of the server."""
 
 
 class QueryError(GatewayError):
-    """The server did not like this query; the connection can be used on."""
+    """The server refused this query, or failed on it. Other tables may do well with it.
+
+    Args:
+        message: why.
+        is_spent: the connection is of no more use: the answer did not come to its end.
+    """
+
+    def __init__(self, message: str, *, is_spent: bool = False) -> None:
+        self.is_spent = is_spent
+        super().__init__(message)
 
 
 class Unanswered(GatewayError):
@@ -69,16 +76,16 @@ def checked_port(text: str) -> str:
     return text
 
 
-def decoded_values(values: Sequence[bytes | None]) -> list[str | None]:
+def decoded_values(values: Sequence[bytes | None], encoding: str = "utf-8") -> list[str | None]:
     """The text of values.
 
     Raises:
-        QueryError: one is not UTF-8: nothing that can stand in an address, and the table is broken.
+        QueryError: one is none: nothing that can stand in an address, and the table is broken.
     """
     try:
-        return [None if value is None else value.decode() for value in values]
+        return [None if value is None else value.decode(encoding) for value in values]
     except UnicodeDecodeError as error:
-        raise QueryError("the answer has a value that is not UTF-8") from error
+        raise QueryError(f"the answer has a value that is not {encoding}") from error
 
 
 class Connection(ABC):
@@ -105,8 +112,9 @@ class Connection(ABC):
         """The values of all rows, row by row; empty when the query gives no rows.
 
         Raises:
-            QueryError: the server refused the query.
-            HostError: anything else, within QUERY_TIMEOUT_S or little more.
+            QueryError: the server refused the query; or, the connection being spent, the answer was too slow (not
+                complete after QUERY_TIMEOUT_S or a little more), too large or nonsense.
+            Lost: the connection broke.
         """
 
     @abstractmethod
@@ -151,7 +159,7 @@ class Pool:
         self._idle: list[tuple[float, Connection]] = []  # since when; the latest used last
         self._open = 0
         self._dead: dict[Host, tuple[float, str]] = {}  # until when, and why
-        self._users = 0
+        self._is_closed = False
 
     def ask(
         self, question: Callable[[Connection], str], until: float, failed: Callable[[str], None]
@@ -176,10 +184,10 @@ class Pool:
                 values = connection.run(question(connection))
             except QueryError as error:
                 refusals[connection.host] = str(error)
-                self._give_back(connection)
-            except HostError as error:
+                (self._drop if error.is_spent else self._give_back)(connection)
+            except Lost as error:
                 self._drop(connection)
-                if is_fresh or not isinstance(error, Lost):
+                if is_fresh:
                     self._bury(connection.host, str(error), failed)
             except BaseException:
                 self._discard(connection)
@@ -204,19 +212,12 @@ class Pool:
             connection.close()
         return is_any_left
 
-    def join(self) -> None:
-        """One more table uses the pool."""
+    def close(self) -> None:
+        """Close the connections, those in use when they come back."""
         with self._changed:
-            self._users += 1
-
-    def leave(self) -> None:
-        """One table less; the last one closes the connections, those in use when they come back."""
-        with self._changed:
-            self._users -= 1
-            idle = self._idle if self._users == 0 else []
-            if idle:
-                self._idle = []
-                self._open -= len(idle)
+            self._is_closed = True
+            idle, self._idle = self._idle, []
+            self._open -= len(idle)
         for _, connection in idle:
             connection.close()
 
@@ -279,13 +280,13 @@ class Pool:
 
     def _give_back(self, connection: Connection) -> None:
         with self._changed:
-            is_wanted = self._users > 0
-            if is_wanted:
-                self._idle.append((self._clock(), connection))
-            else:
+            is_closed = self._is_closed
+            if is_closed:
                 self._open -= 1
+            else:
+                self._idle.append((self._clock(), connection))
             self._changed.notify()
-        if not is_wanted:
+        if is_closed:
             connection.close()
 
     def _drop(self, connection: Connection) -> None:
@@ -310,25 +311,29 @@ class Pool:
             self._changed.notify()
 
 
-class _Shared:
-    """The pools in use in this process, so that tables and reloads share them; forgotten with their last table."""
+class SharedPools:
+    """The pools in use in a process: tables on the same servers share one, those of a reload with the ones before."""
 
     def __init__(self) -> None:
-        self._pools: WeakValueDictionary[Hashable, Pool] = WeakValueDictionary()
+        self._pools: dict[Hashable, tuple[Pool, int]] = {}
         self._lock = threading.Lock()
 
-    def pool(self, server: Server, clock: Callable[[], float]) -> Pool:
+    def join(self, server: Server, clock: Callable[[], float]) -> Pool:
+        """The pool for these servers; :meth:`leave` it as often as it was joined."""
         with self._lock:
-            pool = self._pools.get((server, clock))
-            if pool is None:
-                pool = self._pools[server, clock] = Pool(server, clock)
-            pool.join()
+            pool, users = self._pools.get((server, clock)) or (Pool(server, clock), 0)
+            self._pools[server, clock] = pool, users + 1
             return pool
 
+    def leave(self, server: Server, clock: Callable[[], float]) -> None:
+        """One table less uses the pool; the last one closes it."""
+        with self._lock:
+            pool, users = self._pools.pop((server, clock))
+            if users > 1:
+                self._pools[server, clock] = pool, users - 1
+                return
+        pool.close()
 
-_SHARED = _Shared()
 
-
-def shared_pool(server: Server, clock: Callable[[], float]) -> Pool:
-    """The pool for this server in this process, joined: the caller leaves it when it is done."""
-    return _SHARED.pool(server, clock)
+SHARED_POOLS = SharedPools()
+"""This process's."""

@@ -41,7 +41,7 @@ class SqliteTable(QueriedTable):
         self._clock = around.clock
         self._local = threading.local()
         try:
-            _Database(self._path, busy_timeout_s=0)
+            _Database(self._path, waits=False)
         except sqlite3.Error as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
                 file.fail("dbpath", f"cannot open {self._path}: {error}")
@@ -79,19 +79,20 @@ class _Database:
         sqlite3.Error: the file cannot be opened, or is no database.
     """
 
-    def __init__(self, path: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    def __init__(self, path: str, *, waits: bool = True) -> None:
         self.stamp = _stamp(path)
         self.next_look = 0.0
         self._until = math.inf
         self._connection = sqlite3.connect(
             f"file:{urllib.parse.quote(os.fsencode(path))}?mode=ro",
-            timeout=busy_timeout_s,
+            timeout=BUSY_TIMEOUT_S if waits else 0,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=0,  # no two queries are the same text
             uri=True,
         )
         self._connection.execute("PRAGMA schema_version").fetchone()
+        self._connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)  # it could make a file
         self._connection.text_factory = bytes
         self._connection.set_progress_handler(self._is_late, STEPS_BETWEEN_LOOKS)
 
@@ -107,7 +108,7 @@ class _Database:
                 yield _text(row[0])
         except sqlite3.OperationalError as error:
             if time.monotonic() >= self._until:
-                raise TimeoutError(f"no answer within {QUERY_TIMEOUT_S:.0f} s") from error
+                raise TimeoutError(f"no answer within {QUERY_TIMEOUT_S:g} s") from error
             raise
 
     def _cursor(self, query: str) -> sqlite3.Cursor:
