@@ -26,7 +26,7 @@ def domain_keys(name: str, style: Subdomains) -> Iterator[Key]:
     if (name[-1].isdigit() or ":" in name) and parse_address(name) is not None:
         return
     for parent in parent_keys(name, style):
-        if parent not in ("", "."):
+        if parent:
             yield Key(parent, is_part=True)
 
 

@@ -1,25 +1,23 @@
 """Which keys a mail address is looked up by, in which order, and what the answer means for its extension.
 
-One order with variations serves every table that is asked for an address. Each key is asked of all tables of a
-parameter before the next key is; each is tried in external form (``"john smith"@example.com``) and then, where that
-differs, in internal form (``john smith@example.com``). Tables of patterns see the whole address alone, in both forms.
+One order with variations serves every table that is asked for an address: ``user+ext@domain``, ``user@domain``, then
 
-========================================  ============================================================================
-use                                       keys behind ``user+ext@domain`` and ``user@domain``
-========================================  ============================================================================
-:attr:`Forms.ADDRESS`: canonical(5),      ``user+ext`` and ``user`` where the domain is myorigin, in mydestination or a
-virtual(5), relocated(5), generic(5),     literal of an own address; ``@domain``
-all ``*_recipient_maps``, virtual
-mailboxes, BCC maps, sender-dependent
-maps, smtpd_sender_login_maps
-:attr:`Forms.ACCESS`: access(5)           ``domain`` and its parents, ``user+ext@`` and ``user@``
-:attr:`Forms.TRANSPORT`: transport(5)     ``domain`` and its parents
-========================================  ============================================================================
+======================  ==============================================================================================
+``Forms.ADDRESS``       ``user+ext`` and ``user`` where the domain is myorigin, in mydestination or the literal of an
+                        own address; ``@domain``. relocated(5), all ``*_recipient_maps``, virtual mailboxes, BCC maps,
+                        sender-dependent maps, smtpd_sender_login_maps
+``Forms.REWRITING``     the same, in external form only. canonical(5), virtual(5), generic(5)
+``Forms.ACCESS``        ``domain`` and its parents; ``user+ext@`` and ``user@``. access(5)
+``Forms.TRANSPORT``     ``domain`` and its parents. transport(5)
+======================  ==============================================================================================
 
-aliases(5) knows no domains: ``user+ext``, ``user`` (:func:`alias_keys`). Sources: the tables' manual pages, "TABLE
-SEARCH ORDER"; postconf(5) recipient_delimiter, owner_request_special, propagate_unmatched_extensions,
-parent_domain_matches_subdomains. Domains are not converted between their UTF-8 and ``xn--`` forms: a table that
-shall know both has both. Source: SMTPUTF8_README, "No automatic conversions".
+Each key is asked of all tables of a parameter before the next key is; with a local part in it, in external form
+(``"john smith"@example.com``) and then, where that differs, in internal form (``john smith@example.com``). Tables of
+patterns see the whole address alone, in both forms. aliases(5) knows no domains: ``user+ext``, ``user``
+(:func:`alias_keys`). Sources: the tables' manual pages, "TABLE SEARCH ORDER"; postconf(5) recipient_delimiter,
+owner_request_special, propagate_unmatched_extensions, parent_domain_matches_subdomains; which forms each use has, is
+observed (tests/scenarios/tables). Domains are not converted between their UTF-8 and ``xn--`` forms: a table that shall
+know both has both. Source: SMTPUTF8_README, "No automatic conversions".
 """
 
 from __future__ import annotations
@@ -72,14 +70,16 @@ class Found(NamedTuple):
 class Forms(Flag):
     """Which keys are tried behind the whole address and the address without its extension."""
 
+    INTERNAL = auto()  # not only external form
     LOCAL_PART = auto()  # the local part alone, when the domain is local
     AT_DOMAIN = auto()  # @domain
     DOMAIN = auto()  # domain, and its parents
     LOCAL_PART_AT = auto()  # user@, whatever the domain
 
-    ADDRESS = LOCAL_PART | AT_DOMAIN
-    ACCESS = DOMAIN | LOCAL_PART_AT
-    TRANSPORT = DOMAIN
+    ADDRESS = INTERNAL | LOCAL_PART | AT_DOMAIN
+    REWRITING = LOCAL_PART | AT_DOMAIN
+    ACCESS = INTERNAL | DOMAIN | LOCAL_PART_AT
+    TRANSPORT = INTERNAL | DOMAIN
 
 
 class Parameters(Protocol):
@@ -138,27 +138,34 @@ def propagates_extension(config: Config, use: str) -> bool:
     return use in config.words("propagate_unmatched_extensions")
 
 
-def _both_forms(local: str, behind: str, *, is_part: bool, extension: str = "") -> Iterator[Key]:
-    """External form and, where it differs, internal form; ``behind`` is ``@domain``, ``@`` or nothing."""
+def _local_keys(local: str, behind: str, extensions: Extensions, forms: Forms, *, is_part: bool) -> Iterator[Key]:
+    """The local part with what stands ``behind`` it (``@domain``, ``@``, nothing), then without its extension."""
+    yield from _written(Key(local, is_part), behind, forms)
+    user, extension = extensions.split(local)
+    if extension:
+        yield from _written(Key(user, is_part=True, extension=extension), behind, forms)
+
+
+def _written(key: Key, behind: str, forms: Forms) -> Iterator[Key]:
+    """The key, of which ``text`` is the local part, in external and internal form."""
+    local = key.text
     quoted = Address(local).quoted if local else '""'
-    yield Key(quoted + behind, is_part, extension)
-    if quoted != local:
-        yield Key(local + behind, is_part, extension)
+    yield key._replace(text=quoted + behind)
+    if quoted != local and Forms.INTERNAL in forms:
+        yield key._replace(text=local + behind)
 
 
-def whole_keys(address: str, extensions: Extensions) -> Iterator[Key]:
+def whole_keys(address: str, extensions: Extensions, forms: Forms = Forms.INTERNAL) -> Iterator[Key]:
     """The whole address, and the address without its extension.
 
     Args:
         address: internal form, with or without a domain.
         extensions: how it is split.
+        forms: only :attr:`Forms.INTERNAL` matters.
     """
     local, at, domain = address.rpartition("@")
     local, behind = (local, at + domain) if at else (address, "")
-    yield from _both_forms(local, behind, is_part=False)
-    user, extension = extensions.split(local)
-    if extension:
-        yield from _both_forms(user, behind, is_part=True, extension=extension)
+    return _local_keys(local, behind, extensions, forms, is_part=False)
 
 
 def part_keys(
@@ -175,8 +182,8 @@ def part_keys(
     local, at, domain = address.rpartition("@")
     if not at:
         return
-    if Forms.LOCAL_PART in forms and is_local:
-        yield from _local_keys(local, "", extensions)
+    if Forms.LOCAL_PART in forms and is_local and local:
+        yield from _local_keys(local, "", extensions, forms, is_part=True)
     if Forms.AT_DOMAIN in forms:
         yield Key(f"@{domain}", is_part=True)
     if Forms.DOMAIN in forms and domain:
@@ -185,20 +192,11 @@ def part_keys(
             if parent:  # behind a trailing dot
                 yield Key(parent, is_part=True)
     if Forms.LOCAL_PART_AT in forms:
-        yield from _local_keys(local, "@", extensions)
-
-
-def _local_keys(local: str, behind: str, extensions: Extensions) -> Iterator[Key]:
-    if not local and not behind:
-        return
-    yield from _both_forms(local, behind, is_part=True)
-    user, extension = extensions.split(local)
-    if extension:
-        yield from _both_forms(user, behind, is_part=True, extension=extension)
+        yield from _local_keys(local, "@", extensions, forms, is_part=True)
 
 
 def alias_keys(local: str, extensions: Extensions) -> Iterator[Key]:
-    """``user+ext`` and ``user``, as alias_maps are asked. Source: aliases(5), local(8) "ADDRESS EXTENSION"."""
+    """``user+ext`` and ``user`` in internal form, as alias_maps are asked. Source: aliases(5), local(8)."""
     yield Key(local)
     user, extension = extensions.split(local)
     if extension:
@@ -245,7 +243,7 @@ class AddressLookup:
         Raises:
             TableError: a table, or one that says which domains are local, has no answer now.
         """
-        found = await first_in(self.tables, whole_keys(address, self._extensions))
+        found = await first_in(self.tables, whole_keys(address, self._extensions, self._forms))
         if found is not None:
             return found
         is_local = False

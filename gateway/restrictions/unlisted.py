@@ -68,21 +68,25 @@ class AddressTables:
     async def check(self, session: Session, address: Address, subject: Subject) -> Verdict | None:
         """A refusal when the class of the address has a list, and the address is neither in it nor rewritten.
 
+        The rewriting tables are asked first, whatever the class: mail that they cannot be asked for now is not taken.
+
         Raises:
             TableError: a table has no answer now.
         """
         resolved = await self._classes.resolve(address)
+        for rewriting in self._for_sender if subject is SENDER else self._for_recipient:
+            if await rewriting.find(resolved.address) is not None:
+                return None
         if not (resolved.is_final or resolved.is_relay):
             return None
         address_class = await self._classes.of(resolved.domain)
+        if address_class is AddressClass.LOCAL and resolved.address.rpartition("@")[0] in self._always_local:
+            return None
         listed = self._lists[address_class]
         if not listed and address_class is not AddressClass.VIRTUAL_ALIAS:
             return None
-        if address_class is AddressClass.LOCAL and resolved.address.rpartition("@")[0] in self._always_local:
+        if listed and await listed.find(resolved.address) is not None:
             return None
-        for lookup in (*(self._for_sender if subject is SENDER else self._for_recipient), listed):
-            if lookup and await lookup.find(resolved.address) is not None:
-                return None
         enhanced = _CLASSES[address_class][3] if subject is SENDER else "5.1.1"
         return refuse(self._codes[address_class], enhanced, subject.refusal(session, self._texts[address_class]))
 

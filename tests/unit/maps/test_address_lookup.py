@@ -94,6 +94,11 @@ def test_parts_for_access_and_transport() -> None:
     assert parts("u@a.", Forms.TRANSPORT, style=Subdomains.PARENT) == ["a."]
 
 
+def test_rewriting_tables_have_external_forms_only() -> None:
+    assert parts("a b+x@c", Forms.REWRITING, is_local=True) == ['"a b+x"', '"a b"', "@c"]
+    assert [key.text for key in whole_keys("a b@c", PLUS, Forms.REWRITING)] == ['"a b"@c']
+
+
 def test_aliases() -> None:
     assert list(alias_keys("u+x", PLUS)) == [Key("u+x"), Key("u", True, "+x")]
     assert list(alias_keys("u", PLUS)) == [Key("u")]
@@ -108,14 +113,15 @@ def lookup(spec: str, address: str, *, local: str = "local.example") -> Found | 
             raise TableError("t:x", "down")
         return domain == local
 
-    tables = TableList([Tables(Config.from_settings({})).open(each) for each in spec.split(" ")])
+    opened = Tables(Config.from_settings({}))
+    tables = TableList([opened.open(each) for each in spec.split("; ")])
     found = asyncio.run(AddressLookup(tables, PLUS, is_local=is_local).find(address))
     assert asked == [] or found is None or found.key.startswith("@") or "@" not in found.key
     return found
 
 
 def test_the_first_key_that_any_table_has_answers() -> None:
-    two = "inline:{@d=domain} inline:{u@d=bare}"
+    two = "inline:{@d=domain}; inline:{u@d=bare}"
     assert lookup(two, "u+x@d") == Found("bare", "u@d", "+x")
     assert lookup(two, "v@d") == Found("domain", "@d", "")
     assert lookup(two, "v@e") is None

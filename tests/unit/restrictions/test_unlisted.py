@@ -34,7 +34,7 @@ def test_a_default_that_names_missing_types_asks_nothing() -> None:
 
 def test_a_setting_that_names_missing_types_is_an_error() -> None:
     with pytest.raises(ConfigError, match="unknown type"):
-        check("nobody@local.example", local_recipient_maps="hash:/etc/aliases")
+        check("nobody@local.example", local_recipient_maps="nosuch:/etc/aliases")
 
 
 def test_rewriting_tables_count() -> None:
