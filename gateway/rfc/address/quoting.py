@@ -44,8 +44,8 @@ def address_of(text: str) -> Address:
 
     ``user@`` is not the address of a local user: it keeps its ``@`` in the local part.
     """
-    local, _, domain = text.rpartition("@")
-    return Address(local, domain.lower()) if domain and local else Address(text)
+    local, at, domain = text.rpartition("@")
+    return Address(local, domain.lower()) if at and domain else Address(text)
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -47,13 +47,22 @@ class House:
     async def submit(self, envelope: Envelope, content: Content) -> None:
         self.stored.append((envelope, content))
 
-    def queue(self, *actions: Verdict, recipients: tuple[str, ...] = ("r@d.example",), size: int = 10) -> object:
+    def queue(
+        self,
+        *actions: Verdict,
+        recipients: tuple[str, ...] = ("r@d.example",),
+        size: int = 10,
+        sender: str = "a@s.example",
+        head: bytes = b"Subject: x\r\n",
+        is_local: bool = False,
+    ) -> object:
         async def run() -> Verdict | None:
             collector = Collector(1000, lambda: self.open_sink("4jXWyY1RKyzM0rn7"))
-            collector.feed(b"Subject: x\r\n\r\n" + b"x" * size + b"\r\n")
+            collector.feed(head + b"\r\n" + b"x" * size + b"\r\n")
             to = [Recipient(Address.of(text)) for text in recipients]
-            envelope = Envelope("4jXWyY1RKyzM0rn7", Address("a", "s.example"), to, arrival=1.0)
-            return await self.cleanup.queue(Draft(envelope, await collector.finish()), actions=actions)
+            envelope = Envelope("4jXWyY1RKyzM0rn7", Address.of(sender), to, arrival=1.0)
+            draft = Draft(envelope, await collector.finish())
+            return await self.cleanup.queue(draft, actions=actions, is_local=is_local)
 
         return asyncio.run(run())
 
@@ -112,3 +121,58 @@ def test_a_domain_without_a_dot_is_completed_as_it_was_judged(tmp_path: Path) ->
     ((envelope, _),) = house.stored
     assert [str(r.address) for r in envelope.recipients] == ["u@ai.here.example", "u@[192.0.2.1]", "u@d.example"]
     assert envelope.recipients[0].original == "u@ai"
+
+
+def test_envelope_addresses_are_stored_in_canonical_form(tmp_path: Path) -> None:
+    house = House(tmp_path, {"myorigin": "here.example", "mydestination": "here.example"})
+    house.queue(
+        Verdict.bcc("log"), sender="x.example!s", recipients=("u%x.example", "x.example!u", "root", "u@d.example", "u%")
+    )
+    ((envelope, _),) = house.stored
+    assert str(envelope.sender) == "s@x.example"
+    assert [(str(each.address), each.original) for each in envelope.recipients] == [
+        ("u@x.example", "u%x.example"),
+        ("u@x.example", "x.example!u"),
+        ("root@here.example", "root"),
+        ("u@d.example", ""),
+        ("u@", "u%"),
+        ("log@here.example", "log"),
+    ]
+
+
+def test_recipients_of_plugins_are_brought_into_canonical_form_too(tmp_path: Path) -> None:
+    class Copier:
+        @hookimpl
+        def queue(self, envelope: Envelope, message: Message, edits: EditList) -> None:
+            edits.add_recipient(Address("archive"))
+
+    house = House(tmp_path, {"myorigin": "here.example"}, plugin=Copier())
+    house.queue()
+    ((envelope, _),) = house.stored
+    assert [str(each.address) for each in envelope.recipients] == ["r@d.example", "archive@here.example"]
+
+
+_HEAD = b"From: me\r\nto : You  <you>,\r\n them@d.example\r\nCc:  a@d.example ,b@d.example\r\nX: me\r\n"
+
+
+def test_headers_of_local_clients_get_their_addresses_completed(tmp_path: Path) -> None:
+    house = House(tmp_path, {"myorigin": "here.example"})
+    house.queue(head=_HEAD, is_local=True)
+    ((_, content),) = house.stored
+    assert content.head.split(b"\r\nFrom:")[1].startswith(
+        b" me@here.example\r\nto: You <you@here.example>, them@d.example\r\nCc:  a@d.example ,b@d.example\r\nX: me\r\n"
+    )
+
+
+def test_headers_of_strangers_are_left_alone(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.queue(head=_HEAD)
+    ((_, content),) = house.stored
+    assert content.head.endswith(_HEAD)
+
+
+def test_headers_of_strangers_may_be_completed_with_a_domain_that_is_nobodys(tmp_path: Path) -> None:
+    house = House(tmp_path, {"remote_header_rewrite_domain": "domain.invalid"})
+    house.queue(head=_HEAD)
+    ((_, content),) = house.stored
+    assert b"\r\nFrom: me@domain.invalid\r\nto: You <you@domain.invalid>, them@d.example\r\n" in content.head

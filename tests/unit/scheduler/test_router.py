@@ -7,7 +7,7 @@ import pytest
 from gateway.config import Config
 from gateway.maps import Tables
 from gateway.model.address import Address
-from gateway.model.errors import TableError
+from gateway.model.errors import ConfigError, TableError
 from gateway.scheduler.router import CACHE_S, Route, Router
 
 SETTINGS = {
@@ -128,3 +128,104 @@ def test_tables_of_addresses_are_asked_each_time(settings: dict[str, str]) -> No
 def test_a_table_that_fails_is_a_temporary_error() -> None:
     with pytest.raises(TableError):
         routes({"transport_maps": "fail:broken"}, "u@far.example")
+
+
+def _resolved(settings: dict[str, str], recipient: Address) -> Route:
+    config = Config.from_settings(SETTINGS | settings)
+    return asyncio.run(Router(config, Tables(config)).resolve(recipient, SENDER))
+
+
+def test_local_routing_is_followed() -> None:
+    assert _resolved({}, Address("u%far.example", "here.example")) == Route(
+        "smtp", "far.example", Address("u", "far.example")
+    )
+    assert _resolved({}, Address("box.example!u", "here.example")) == Route(
+        "virtual", "box.example", Address("u", "box.example")
+    )
+    assert _resolved({}, Address("u%x", "far.example")) == Route("smtp", "far.example")
+    assert _resolved({}, Address("u")) == Route("smtp", "mx.here.example", Address("u", "mx.here.example"))
+    assert _resolved({}, Address.NULL).recipient == Address("MAILER-DAEMON", "mx.here.example")
+
+
+def test_local_routing_is_not_hidden_by_what_is_known_of_the_domain() -> None:
+    config = Config.from_settings(SETTINGS)
+    router = Router(config, Tables(config))
+
+    async def ask() -> list[Route | None]:
+        await router.resolve(Address("u", "here.example"), SENDER)
+        routed = Address("u%far.example", "here.example")
+        return [
+            router.resolve_now(Address("u", "here.example"), SENDER),
+            router.resolve_now(routed, SENDER),
+            await router.resolve(routed, SENDER),
+            router.resolve_now(Address("-u", "here.example"), SENDER),
+        ]
+
+    assert asyncio.run(ask()) == [
+        Route("local", "mx.here.example"), None, Route("smtp", "far.example", Address("u", "far.example")), None,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    [
+        Address("u", "a..b"), Address("u", "-x"), Address("u@"), Address("u%.x", "here.example"), Address("-u", "far.example"),
+        Address("u", "a b"), Address("u", "[x]"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_no_address_is_undeliverable(recipient: Address) -> None:
+    assert _resolved({}, recipient) == Route("error", "5.1.3 bad address syntax")
+
+
+def test_transport_maps_say_nothing_of_virtual_alias_domains() -> None:
+    entries = "{alias.example=slow:}, {u@alias.example=slow:}, {*=slow:}"
+    assert routes({"transport_maps": f"inline:{{ {entries} }}"}, "u@alias.example", "u@far.example") == [
+        ("error", "5.1.1 User unknown in virtual alias table"), ("slow", "far.example"),
+    ]  # fmt: skip
+
+
+def test_transport_maps_see_where_a_routed_address_leads() -> None:
+    settings = {"transport_maps": "inline:{ {u@far.example=slow:} }"}
+    assert _resolved(settings, Address("u%far.example", "here.example")).transport == "slow"
+
+
+def test_error_transport_without_text() -> None:
+    settings = {"transport_maps": "inline:{ {no.example=error:}, {later.example=retry:} }"}
+    assert routes(settings, "u@no.example", "u@later.example") == [
+        ("error", "Address is undeliverable"), ("retry", "Address is undeliverable"),
+    ]  # fmt: skip
+
+
+def test_relocated_maps() -> None:
+    entries = "{gone@far.example=new@x.example}, {u=room 5}, {@moved.example=elsewhere}"
+    settings = {"relocated_maps": f"inline:{{ {entries} }}", "transport_maps": "inline:{ {*=slow:} }"}
+    assert routes(settings, "gone@far.example", "u@here.example", "u@far.example", "x@moved.example") == [
+        ("error", "5.1.6 User has moved to new@x.example"), ("error", "5.1.6 User has moved to room 5"),
+        ("slow", "far.example"), ("error", "5.1.6 User has moved to elsewhere"),
+    ]  # fmt: skip
+    config = Config.from_settings(SETTINGS | settings)
+    assert Router(config, Tables(config)).resolve_now(Address("u", "here.example"), SENDER) is None
+
+
+def test_a_sender_dependent_transport_is_needed_whole() -> None:
+    settings = {"sender_dependent_default_transport_maps": "inline:{ {@there.example=:[hub]} }"}
+    with pytest.raises(TableError, match="null transport"):
+        routes(settings, "u@far.example")
+    assert routes(settings, "u@here.example") == [("local", "mx.here.example")]
+
+
+@pytest.mark.parametrize("parameter", ["local_transport", "virtual_transport", "relay_transport", "default_transport"])
+def test_a_class_needs_a_transport(parameter: str) -> None:
+    config = Config.from_settings(SETTINGS | {parameter: ":[hub]"})
+    with pytest.raises(ConfigError, match="null transport"):
+        Router(config, Tables(config))
+
+
+def test_dunno_keeps_what_holds_for_everybody() -> None:
+    settings = {
+        "sender_dependent_default_transport_maps": "inline:{ {@there.example=dunno} }",
+        "sender_dependent_relayhost_maps": "inline:{ {@there.example=DUNNO} }",
+        "relayhost": "[hub]",
+    }
+    assert routes(settings, "u@far.example") == [("smtp", "[hub]")]
