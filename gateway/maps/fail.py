@@ -20,3 +20,24 @@ class FailTable(MemoryTable):
             TableError: always.
         """
         raise TableError(self.spec, "fails by its type")
+
+
+class UnavailableTable(MemoryTable):
+    """Stands for a table that could not be opened, where that must not stop the start: it has no answers.
+
+    Args:
+        spec: the table.
+        cause: why it could not be opened.
+    """
+
+    def __init__(self, spec: str, cause: str) -> None:
+        super().__init__(spec)
+        self._cause = cause
+
+    def get(self, key: str) -> str | None:
+        """Never returns.
+
+        Raises:
+            TableError: always.
+        """
+        raise TableError(self.spec, self._cause)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from gateway.maps.fail import UnavailableTable
 from gateway.maps.failure_log import FailureLog
 from gateway.maps.guarded import GuardedTable
 from gateway.maps.source import Surroundings
@@ -111,6 +112,20 @@ class Tables:
             if isinstance(table, MemoryTable):
                 table.on_failure = self._failures.failed
         return table
+
+    def open_default(self, spec: str) -> Table:
+        """The table, for a parameter that main.cf leaves alone: one that cannot be opened warns, and then always fails.
+
+        A machine without /etc/aliases must be able to start, and must not take a user for unknown for it.
+        """
+        try:
+            return self.open(spec)
+        except ConfigError as error:
+            self.warn_once(str(error))
+            spec = spec.removeprefix("proxy:")
+            table = self._open[spec] = UnavailableTable(spec, str(error))
+            table.on_failure = self._failures.failed
+            return table
 
     def opened(self, spec: str) -> Table | None:
         """The table, when it has been opened before: for text that must not open files, such as a table's result."""

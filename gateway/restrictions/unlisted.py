@@ -37,8 +37,8 @@ _REWRITING = ("recipient_canonical_maps", "sender_canonical_maps", "canonical_ma
 class AddressTables:
     """The tables that list valid addresses.
 
-    A table type that is not available is an error where main.cf names it, and an unanswered question in a default: the
-    class then counts as without a list.
+    A table that is not there is an error where main.cf names it; in a default it has no answers, and mail for its
+    class is deferred.
 
     Raises:
         ConfigError: a table cannot be opened.
@@ -94,6 +94,6 @@ class AddressTables:
 def _opened(config: Config, parameter: str, tables: Tables) -> TableList:
     if not parameter:
         return TableList(())
-    if not config.is_set(parameter) and not all(tables.has_type(spec) for spec in config.words(parameter)):
-        return TableList(())
-    return TableList.of(config, parameter, tables)
+    if config.is_set(parameter):
+        return TableList.of(config, parameter, tables)
+    return TableList([tables.open_default(spec) for spec in config.words(parameter)])

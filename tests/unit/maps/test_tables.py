@@ -93,3 +93,12 @@ def test_a_table_that_cannot_close_keeps_no_other_open() -> None:
     asyncio.run(tables.close())
     assert slow.closed == 1
     assert tables.warnings == ["table broken:x: closing: OSError: connection reset"]
+
+
+def test_a_default_that_cannot_be_opened_warns_and_fails() -> None:
+    tables = Tables(CONFIG)
+    for spec in ("proxy:texthash:/nonexistent/x", "texthash:/nonexistent/x", "nosuch:x"):
+        with pytest.raises(TableError, match=r"/nonexistent/x|unknown type"):
+            asyncio.run(tables.open_default(spec).find("a"))
+    assert tables.open_default("static:OK") is tables.open("static:OK")
+    assert len(tables.warnings) == 4  # of opening each, and of asking each

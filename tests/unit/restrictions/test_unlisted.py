@@ -28,13 +28,18 @@ def check(address: str, subject: Subject = RECIPIENT, **settings: str) -> Verdic
     return asyncio.run(addresses.check(session, Address.of(address), subject))
 
 
-def test_a_default_that_names_missing_types_asks_nothing() -> None:
-    assert check("nobody@local.example") is None
+def test_a_default_that_names_what_is_not_there_has_no_answer() -> None:
+    missing = {"alias_maps": "texthash:/nonexistent/aliases"}
+    with pytest.raises(TableError, match="/nonexistent/aliases"):
+        check("nobody@local.example", **missing)
+    assert check("postmaster@local.example", **missing) is None
 
 
-def test_a_setting_that_names_missing_types_is_an_error() -> None:
+def test_a_setting_that_names_what_is_not_there_is_an_error() -> None:
     with pytest.raises(ConfigError, match="unknown type"):
         check("nobody@local.example", local_recipient_maps="nosuch:/etc/aliases")
+    with pytest.raises(ConfigError, match="/nonexistent"):
+        check("nobody@local.example", local_recipient_maps="texthash:/nonexistent/users")
 
 
 def test_rewriting_tables_count() -> None:
