@@ -46,7 +46,7 @@ class ClientFile:
         path = os.path.normpath(os.path.join(around.directory, name))
         settings, warnings = parse_main_cf(read_lines(path), path)
         for warning in warnings:
-            around.warn(warning)
+            around.warn(warning.partition("=")[0])  # the value it shows may be a password
         return cls(settings, path, "", around.warn)
 
     @classmethod

@@ -48,10 +48,10 @@ def checked_charset(name: str) -> str:
     Raises:
         ValueError: it does not.
     """
-    try:
-        return str(charset_by_name(name).name)
-    except KeyError:
-        raise ValueError(f'"{name}" is no known character set') from None
+    found = charset_by_name(name)
+    if found is None:
+        raise ValueError(f'"{name}" is no known character set')
+    return str(found.name)
 
 
 class Tls(msgspec.Struct, frozen=True):

@@ -36,7 +36,7 @@ def read_options(file: str, group: str, warn: Callable[[str], None]) -> dict[str
     options: dict[str, str] = {}
     for path in (file,) if file else DEFAULT_FILES:
         settings = _settings(os.path.expanduser(path), 0)
-        options |= {name: value for found, name, value in settings if found in (*GROUPS, group)}
+        options |= {name: value for found, name, value in settings if found and found in (*GROUPS, group)}
     return options
 
 

@@ -53,7 +53,7 @@ def rows() -> list[tuple[str | None, ...]]:
     return found  # fmt: skip
 
 
-def keys(count: int = 500) -> list[str]:
+def keys(count: int = 300) -> list[str]:
     """Keys that are there, in other case too; parts of addresses; what attacks are made of; and the same mixed."""
     draw = random.Random("keys")
     there = [str(row[0]) for row in rows()]

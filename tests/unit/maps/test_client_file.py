@@ -36,7 +36,8 @@ def test_the_later_of_two_counts_with_a_warning(tmp_path: Path) -> None:
     warnings: list[str] = []
     assert opened(tmp_path, "user = a\nuser = b\n", warnings).text("user") == "b"
     assert len(warnings) == 1
-    assert f"{tmp_path}/t.cf, line 2: user" in warnings[0]
+    assert warnings[0].startswith(f"{tmp_path}/t.cf, line 2: ")
+    assert warnings[0].endswith("user")  # and not its value: it could be a password
 
 
 def test_values(tmp_path: Path) -> None:
