@@ -227,7 +227,9 @@ class Cleanup:
         else:
             trace = received_header(envelope, protocol=protocol, date=date, **names)
         envelope.message_id = facts.message_id
-        missing = self._missing_headers(envelope, facts, date) if is_local or self._add_missing else b""
+        # Postfix completes whatever it rewrites: strangers' mail too, under remote_header_rewrite_domain.
+        is_completed = rewriter is not None or self._add_missing
+        missing = self._missing_headers(envelope, facts, date) if is_completed else b""
         draft.content = Content(trace + head + missing, content.body, content.is_headless)
 
     def _missing_headers(self, envelope: Envelope, facts: HeadFacts, date: str) -> bytes:

@@ -74,21 +74,26 @@ class LocalRouting:
         return self._made([*tokens, *(here or self._hostname)])
 
     def is_valid(self, address: Address) -> bool:
-        """True when mail can be sent to the address: a host name or a literal; no leading minus (allow_min_user)."""
-        if address.local.startswith("-") and not self._takes_minus:
+        """True when mail can be sent to the address.
+
+        Its domain is a host name or a literal, its local part begins with no minus (allow_min_user) and is UTF-8 where
+        addresses are (smtputf8_enable).
+        """
+        local, domain = address.local, address.domain
+        if local.startswith("-") and not self._takes_minus:
             return False
-        domain = address.domain
+        if self._takes_utf8 and not local.isascii() and not _is_utf8(local):
+            return False
         if _HOST.fullmatch(domain):
             return True
         if domain.startswith("["):
             return domain.endswith("]") and literal(domain) is not None
-        # A minus at the end of a label disappears in its A-label.
-        is_utf8 = (
-            self._takes_utf8
-            and not domain.isascii()
-            and not any(label.startswith("-") or label.endswith("-") for label in domain.split("."))
-        )
-        return is_utf8 and _HOST.fullmatch(ascii_name(domain)) is not None
+        if not self._takes_utf8 or domain.isascii() or not _is_utf8(domain):
+            return False
+        # What an A-label hides: a minus at the end of a label, and an empty last label.
+        labels = domain.split(".")
+        is_odd = any(not label or label.startswith("-") or label.endswith("-") for label in labels)
+        return not is_odd and _HOST.fullmatch(ascii_name(domain)) is not None
 
     def _domain_at(self, tokens: list[Token]) -> int:
         """Position of the ``@`` before the domain, the dot behind it and an empty domain taken off; or -1."""
@@ -131,3 +136,11 @@ def literal(domain: str) -> tuple[int, int] | None:
     is_v6 = text.startswith("ipv6:")
     address = parse_address(text[5:] if is_v6 else text)
     return address if address is not None and is_v6 == (address[0] == 6) else None
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -200,9 +200,9 @@ class RestrictionEngine:
         return verdict if verdict is not None and verdict.is_refusal else None
 
     async def _misrouted(self, recipient: Address, session: Session, progress: Progress) -> Verdict | None:
-        """Refuse ``user%..@here``, which stands for no address; addresses without routing were checked when read."""
+        """Refuse ``user%..@here``, which is no address, and what is not UTF-8; the rest was checked when read."""
         for address, enhanced, role in ((session.sender, "5.1.7", "sender"), (recipient, "5.1.3", "recipient")):
-            if not address or _ROUTING.isdisjoint(address.local):
+            if not address or (_ROUTING.isdisjoint(address.local) and address.local.isascii()):
                 continue
             try:
                 if (await self._classes.resolve(address)).is_valid:

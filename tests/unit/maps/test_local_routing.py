@@ -121,6 +121,9 @@ VALID = {
     Address("u", "[192.0.2.9].x"): False,
     Address("u", "[x]"): False,
     Address("-u", "far.example"): False,
+    Address("ä", "far.example"): True,
+    Address("\udcff", "far.example"): False,
+    Address("u", "ä."): False,
 }
 
 
@@ -132,6 +135,7 @@ def test_valid(address: Address) -> None:
 def test_validity_follows_the_configuration() -> None:
     assert routing(allow_min_user="yes").is_valid(Address("-u", "far.example"))
     assert not routing(smtputf8_enable="no").is_valid(Address("u", "ö.example"))
+    assert routing(smtputf8_enable="no").is_valid(Address("\udcff", "far.example"))
 
 
 def test_literals() -> None:
