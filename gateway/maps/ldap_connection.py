@@ -62,6 +62,9 @@ class Found(msgspec.Struct):
 
 
 class _Pending(msgspec.Struct):
+    """A request without its last answer: of which kind that is, what came, how much the connection had heard before."""
+
+    kind: int
     future: asyncio.Future[Found]
     found: Found
     heard: int
@@ -102,22 +105,25 @@ class LdapConnection:
             TimeoutError: no end within ``timeout_s``. When nothing at all came, the connection is closed.
         """
         arguments = (search.base, search.scope, search.filter, list(search.attributes), 0, None, None)
-        return await self._answer(self._sent(self._handle.search_ext, *arguments, timeout_s, size_limit), timeout_s)
+        number = self._sent(self._handle.search_ext, *arguments, timeout_s, size_limit)
+        return await self._answer(ldap.RES_SEARCH_RESULT, number, timeout_s)
 
     async def bind(self, dn: str, password: str, timeout_s: float) -> None:
         """A simple bind. Raises as :meth:`search`."""
-        await self._answer(self._sent(self._handle.simple_bind, dn, password), timeout_s)
+        await self._answer(ldap.RES_BIND, self._sent(self._handle.simple_bind, dn, password), timeout_s)
 
     def close(self, reason: str = "closed") -> None:
-        """Close it; searches that wait are Lost."""
+        """Close it; searches that wait are Lost. Its loop may be closed already: then nobody waits any more."""
         if not self.is_open:
             return
         self.is_open = False
-        self._loop.remove_reader(self._guard.fileno())
+        is_alive = not self._loop.is_closed()
+        if is_alive:
+            self._loop.remove_reader(self._guard.fileno())
         with contextlib.suppress(ldap.LDAPError):
             self._handle.unbind_ext()
         self._guard.close()
-        for pending in self._pending.values():
+        for pending in self._pending.values() if is_alive else ():
             self._settle(pending, Lost(f"{self.where}: {reason}"))
         self._pending.clear()
 
@@ -138,8 +144,8 @@ class LdapConnection:
 
     # results
 
-    async def _answer(self, number: int, timeout_s: float) -> Found:
-        pending = _Pending(self._loop.create_future(), Found([], []), self._heard)
+    async def _answer(self, kind: int, number: int, timeout_s: float) -> Found:
+        pending = _Pending(kind, self._loop.create_future(), Found([], []), self._heard)
         pending.timer = self._loop.call_later(timeout_s, self._expire, number)
         self._pending[number] = pending
         try:
@@ -193,10 +199,12 @@ class LdapConnection:
         pending = self._pending.get(number)
         if pending is None:
             return True
-        if kind in (ldap.RES_SEARCH_ENTRY, ldap.RES_SEARCH_REFERENCE):
+        if kind == pending.kind:
+            self._end(number, pending.found)
+        elif kind in (ldap.RES_SEARCH_ENTRY, ldap.RES_SEARCH_REFERENCE) and pending.kind == ldap.RES_SEARCH_RESULT:
             self._collect(number, pending, data)
         else:
-            self._end(number, pending.found)
+            self.close("answers what was not asked")
         return True
 
     def _collect(self, number: int, pending: _Pending, data: list[tuple[str | None, Any]]) -> None:
@@ -220,7 +228,7 @@ class LdapConnection:
             self.close(said(error))
             return False
         self._heard += 1
-        if code == _NO_SUCH_OBJECT:
+        if code == _NO_SUCH_OBJECT and details.get("msgtype") == pending.kind == ldap.RES_SEARCH_RESULT:
             self._end(number, Found(None, []))
         elif code == _REFERRAL:
             self._end(number, Referred(details.get("info", "").partition("\n")[2], f"{self.where}: {said(error)}"))

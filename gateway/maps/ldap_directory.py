@@ -45,10 +45,6 @@ class LdapDirectory:
         self._users = 0
         self._avoided: dict[LdapUrl, float] = {}
         self._referred: dict[LdapUrl, LdapDirectory] = {}
-        self._forget()
-
-    def _forget(self) -> None:
-        """Start without connection, on whatever loop asks first."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: tuple[LdapUrl, LdapConnection] | None = None
         self._connecting: asyncio.Task[tuple[LdapUrl, LdapConnection]] | None = None
@@ -66,16 +62,17 @@ class LdapDirectory:
             self.close()
 
     def close(self) -> None:
-        """Close all connections; a later search opens them again."""
-        if self._loop is asyncio.get_running_loop():
-            if self._connecting is not None:
-                self._connecting.cancel()
-            if self._connection is not None:
-                self._connection[1].close()
+        """Close all connections; a later search opens them again, on whatever loop it runs."""
+        if self._connecting is not None and self._loop is asyncio.get_running_loop():
+            self._connecting.cancel()
+        if self._connection is not None:
+            self._connection[1].close()
         for referred in self._referred.values():
             referred.close()
         self._referred.clear()
-        self._forget()
+        self._loop = self._connection = self._connecting = None
+        self._turns = asyncio.Semaphore(SEARCHES_LIMIT)
+        self._asked = 0
 
     async def search(self, search: Search, size_limit: int, *, chases: bool, hops: int = 0) -> list[Entry] | None:
         """Run one search, a second time when the connection broke.
@@ -90,14 +87,13 @@ class LdapDirectory:
             Refused, Lost, TimeoutError: no answer now.
         """
         if self._loop is not asyncio.get_running_loop():
-            self._forget()
+            self.close()
             self._loop = asyncio.get_running_loop()
         if self._asked >= SEARCHES_LIMIT + WAITING_LIMIT:
             raise Lost(f"{self._asked} searches are waiting already")
         self._asked += 1
         try:
-            async with self._turns:
-                found = await self._found(search, size_limit)
+            found = await self._found(search, size_limit)
         except Referred as error:
             if not chases:
                 raise
@@ -110,24 +106,26 @@ class LdapDirectory:
         return found.entries
 
     async def _found(self, search: Search, size_limit: int) -> Found:
-        try:
-            return await self._once(search, size_limit)
-        except Lost:
-            return await self._once(search, size_limit)
-
-    async def _once(self, search: Search, size_limit: int) -> Found:
-        server, connection = await self._connected()
-        try:
-            return await connection.search(search, self._access.timeout_s, size_limit)
-        except TimeoutError:
-            if not connection.is_open:
-                self._avoid(server)
-            raise
-        except Refused as error:
-            if error.code in _UNAVAILABLE:
-                self._avoid(server)
-                connection.close()
-            raise
+        """Search over the shared connection; over a new one, once, when that breaks."""
+        lost = Lost("the connection was closed")
+        for _ in range(2):
+            # Before waiting for a turn: when nobody answers, all who wait learn it from one attempt to connect.
+            server, connection = await self._connected()
+            async with self._turns:
+                try:
+                    return await connection.search(search, self._access.timeout_s, size_limit)
+                except Lost as error:
+                    lost = error
+                except TimeoutError:
+                    if not connection.is_open:
+                        self._avoid(server)
+                    raise
+                except Refused as error:
+                    if error.code in _UNAVAILABLE:
+                        self._avoid(server)
+                        connection.close()
+                    raise
+        raise lost
 
     # connecting
 

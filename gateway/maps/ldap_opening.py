@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 LDAPI_PATH = "/var/run/slapd/ldapi"
 """Where ``ldapi:///`` leads."""
+SASL_STEP_S = 3
+"""For each answer in a SASL bind, when ``timeout`` is longer: nothing else runs meanwhile."""
 _KEEPALIVE_S = 60
 """A connection that a firewall forgot is found dead before a lookup needs it."""
 
@@ -61,7 +63,8 @@ def _cause(error: Exception) -> str:
         return said(error)
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    number = error.errno if isinstance(error, OSError) and not isinstance(error, socket.gaierror) else None
+    return os.strerror(number) if number else str(error) or type(error).__name__
 
 
 async def _connected(server: LdapUrl, access: Access) -> LdapConnection:
@@ -71,6 +74,8 @@ async def _connected(server: LdapUrl, access: Access) -> LdapConnection:
         if access.start_tls:
             await making.run(making.handle.start_tls_s, access.timeout_s)
         if access.bind is Bind.SASL:
+            # Cyrus SASL keeps all of Python waiting: first make sure that somebody answers.
+            await making.run(functools.partial(_probe, making.handle, access), access.timeout_s)
             await making.run(functools.partial(_bind_sasl, making.handle, access), access.timeout_s)
         return making.connection(server.server)
     except BaseException as error:
@@ -177,21 +182,32 @@ async def _over_tls(server: LdapUrl, access: Access) -> _Making:
     try:
         _set_options(handle, access)
         _set_tls(handle, access)
-        number = await making.run(lambda: handle.search_ext("", BASE, ANY_OBJECT, ["1.1"]), access.timeout_s)
+        number = await making.run(functools.partial(_ask_root, handle), access.timeout_s)
         making.adopt_socket()
-        await making.run(lambda: _ignore_answer(handle, number, access.timeout_s), access.timeout_s)
+        await making.run(functools.partial(_ignore_answer, handle, number, access.timeout_s), access.timeout_s)
     except BaseException:
         making.discard()
         raise
     return making
 
 
+def _ask_root(handle: Any) -> int:
+    """Ask for the entry that every server has; the number of the message."""
+    number: int = handle.search_ext("", BASE, ANY_OBJECT, ["1.1"])
+    return number
+
+
 def _ignore_answer(handle: Any, number: int, timeout_s: float) -> None:
+    """Wait for an answer of the server, even if it is a refusal."""
     try:
         handle.result3(number, 1, timeout_s)
     except ldap.LDAPError as error:
         if code_of(error) < 0:
             raise
+
+
+def _probe(handle: Any, access: Access) -> None:
+    _ignore_answer(handle, _ask_root(handle), access.timeout_s)
 
 
 async def _socket(server: LdapUrl, timeout_s: float) -> socket.socket:
@@ -270,10 +286,15 @@ def _set_tls(handle: Any, access: Access) -> None:
 def _bind_sasl(handle: Any, access: Access) -> None:
     if access.sasl_min_ssf:
         handle.set_option(ldap.OPT_X_SASL_SECPROPS, f"minssf={access.sasl_min_ssf}")
+    elif access.sasl_mechanisms.upper() == "EXTERNAL":
+        handle.sasl_bind_s("", "EXTERNAL", access.sasl_authorization.encode())
+        return
     answers = {
         ldap.sasl.CB_AUTHNAME: access.bind_dn,
         ldap.sasl.CB_PASS: access.bind_password,
         ldap.sasl.CB_USER: access.sasl_authorization,
         ldap.sasl.CB_GETREALM: access.sasl_realm,
     }
+    # python-ldap does not let go of the interpreter in this call: bounded, and as short as can be.
+    handle.set_option(ldap.OPT_TIMEOUT, min(access.timeout_s, SASL_STEP_S))
     handle.sasl_interactive_bind_s("", ldap.sasl.sasl(answers, access.sasl_mechanisms))

@@ -223,7 +223,9 @@ def _plan(spec: str, file: ClientFile, warn: Warn) -> Plan:
     )
     if _is_fixed(query):
         warn(f"table {spec}: query_filter is the same for every key, which is probably useless")
-    name = "result_filter" if not file.is_set("result_format") and file.is_set("result_filter") else "result_format"
+    # An empty result_format is none, as with Postfix; result_filter is its older name.
+    has_format = bool(file.text("result_format"))
+    name, low = ("result_format", 0) if has_format else ("result_filter", 1)
     expansion_limit = file.integer("expansion_limit", 0, low=0)
     return Plan(
         base=base,
@@ -234,7 +236,7 @@ def _plan(spec: str, file: ClientFile, warn: Warn) -> Plan:
         leaf=_attributes(file, "leaf_result_attribute"),
         ordinary=_attributes(file, "result_attribute", "maildrop"),
         special=_attributes(file, "special_result_attribute"),
-        format=file.checked(name, lambda: ResultFormat(spec, file.text(name, "%s"), parameter=name)),
+        format=file.checked(name, lambda: ResultFormat(spec, file.text(name, "%s", low=low), parameter=name)),
         expansion_limit=expansion_limit,
         size_limit=file.integer("size_limit", expansion_limit, low=0, high=2**31 - 1),
         recursion_limit=file.integer("recursion_limit", 1000, low=1),

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
+import psutil
 from peers.ports import LOOPBACK, NotReady, free_port, wait_for
 
 SUFFIX = "dc=example,dc=test"
@@ -94,7 +95,7 @@ class Slapd:
 
     @property
     def tls_uri(self) -> str:
-        return f"ldaps://localhost:{self.tls_port}"
+        return f"ldaps://{LOOPBACK}:{self.tls_port}"
 
     @property
     def socket_path(self) -> Path:
@@ -148,7 +149,7 @@ class Slapd:
         program = shutil.which("slapd", path="/usr/sbin:/sbin:/usr/bin")
         if program is None:
             raise NotReady("slapd is not installed")
-        tls = f" ldaps://localhost:{self.tls_port}" if self.tls_port else ""
+        tls = f" ldaps://{LOOPBACK}:{self.tls_port}" if self.tls_port else ""
         with (self.directory / "slapd.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -195,6 +196,8 @@ class Slapd:
     def suspend(self) -> None:
         """Let it hang: connections are taken by the kernel, nothing is answered (SIGSTOP)."""
         os.kill(self.pid, signal.SIGSTOP)
+        process = psutil.Process(self.pid)
+        wait_for(lambda: process.status() == psutil.STATUS_STOPPED, "slapd stopped")
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)

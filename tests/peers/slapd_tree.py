@@ -34,7 +34,11 @@ def _line(name: str, value: str | bytes) -> str:
 def entry(dn: str, classes: str, *values: tuple[str, str | bytes]) -> str:
     """One entry as LDIF. ``classes``: object classes between blanks; ``values``: attribute and value, in order."""
     lines = [_line("dn", dn), *(_line("objectClass", name) for name in classes.split())]
-    return "".join(lines + [_line(name, value) for name, value in values]) + "\n"
+    # slapadd makes two attributes of the same name when their values do not stand together.
+    names = list(dict.fromkeys(name for name, _ in values))
+    return (
+        "".join(lines + [_line(name, value) for name, value in sorted(values, key=lambda v: names.index(v[0]))]) + "\n"
+    )
 
 
 def dn_value(text: str) -> str:
