@@ -51,7 +51,8 @@ class Rewriting:
         """The canonical form of an envelope address; the address itself when it has it already."""
         local, domain = address.local, address.domain
         if domain and local:
-            if not self.parent or ("." in domain and domain[-1] != "."):
+            # What begins with "@" may be a source route, quoted or not.
+            if (not self.parent or ("." in domain and domain[-1] != ".")) and local[0] != "@":
                 return address
         elif not local and not domain:
             return address

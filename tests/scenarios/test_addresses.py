@@ -232,7 +232,7 @@ _FLAGS = {
 
 
 def _resolvable(text: str) -> bool:
-    """Internal forms that look like a source route are taken for one by Postfix, and for a local part by us."""
+    """Canonical addresses, which alone are resolved, never look like a source route."""
     return not ((text.startswith("@") and ":" in text) or any(ord(char) < 32 or char == "\x7f" for char in text))
 
 

@@ -101,6 +101,8 @@ ENVELOPE = {
     Address("a%B.C"): Address("a", "b.c"),
     Address("", "b"): Address("", "b"),
     Address("a@b"): Address("a", "b"),
+    Address("@r:a", "b.c"): Address("a", "b.c"),
+    Address("@r:a@d", "b.c"): Address("a@d", "b.c"),
 }
 
 
