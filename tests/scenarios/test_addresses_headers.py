@@ -151,6 +151,33 @@ def test_missing_headers_are_added_where_headers_are_rewritten(passages: tuple[P
         assert arrived[0].count(b"\r\nFrom: s@a.example\r\n") == 1
 
 
+def test_envelope_addresses(passages: tuple[Passage, Passage]) -> None:
+    """Sender and recipients leave in canonical form; letter case of domains is left out, ours is lower."""
+    addresses = [
+        "u", "u%far.example", "far.example!u", "u%h", "h!u", "a!b!u", "u%a%b", '"a b"', '"a b"@far.example', "u@h", "u@far.example.",
+        "@r.example:u@far.example", "@r.example,@s.example:u", '"u@x"@far.example', '"@r:u"@far.example', '"u%x"', "u@[192.0.2.1]",
+        '"a\\"b"@far.example', "é@far.example", "a.b+c@far.example",
+    ]  # fmt: skip
+    seen = []
+    for passage in passages:
+        passage.sink.messages.clear()
+        with smtplib.SMTP(LOOPBACK, passage.instance.port, timeout=20) as client:
+            client.ehlo("client.example")
+            for number, address in enumerate(addresses):
+                client.command_encoding = "utf-8"
+                assert client.docmd(f"MAIL FROM:<{address}> SMTPUTF8")[0] == 250, address
+                assert client.docmd(f"RCPT TO:<{address}>")[0] == 250, address
+                assert client.data(f"X-Number: {number}\r\n\r\n".encode())[0] == 250
+        got = {}
+        for message in passage.sink.wait_for(len(addresses)):
+            found = re.search(rb"^X-Number: (\d+)\r$", message.content, re.MULTILINE)
+            assert found
+            got[addresses[int(found[1])]] = (message.sender.lower(), *(each.lower() for each in message.recipients))
+        seen.append(got)
+    assert seen[0] == seen[1]
+    assert seen[0]["far.example!u"] == ("u@far.example", "u@far.example")
+
+
 def test_headers_of_strangers(passages: tuple[Passage, Passage]) -> None:
     ours, theirs = (passage.through(MESSAGES[:80], passage.strangers) for passage in passages)
     assert ours == theirs

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import asyncio
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from gateway.config import Config
 from gateway.maps import Tables
+from gateway.maps.address_class import AddressClasses
+from gateway.maps.rewriting import Rewriting
 from gateway.model.address import Address
 from gateway.model.errors import ConfigError, TableError
 from gateway.scheduler.router import CACHE_S, Route, Router
@@ -229,3 +233,47 @@ def test_dunno_keeps_what_holds_for_everybody() -> None:
         "relayhost": "[hub]",
     }
     assert routes(settings, "u@far.example") == [("smtp", "[hub]")]
+
+
+_PIECES = st.lists(
+    st.sampled_from(
+        [
+            "@",
+            "%",
+            "!",
+            ".",
+            ":",
+            '"',
+            "u",
+            " ",
+            "here.example",
+            "relay.example",
+            "box.example",
+            "far.example",
+            "[127.0.0.1]",
+        ]
+    ),
+    max_size=12,
+).map("".join)
+_DOMAINS = st.sampled_from(["here.example", "relay.example", "box.example", "far.example", "", "x", "[127.0.0.1]"])
+
+
+@hypothesis.settings(max_examples=300, deadline=None)
+@hypothesis.given(_PIECES, _DOMAINS)
+def test_what_strangers_may_send_to_is_never_routed_elsewhere(local: str, domain: str) -> None:
+    """Policy judges an address as it came; cleanup stores it in canonical form; the router sees that. All must agree."""
+    address = Address(local, domain)
+
+    async def ask() -> tuple[bool, Route]:
+        resolved = await CLASSES.resolve(address)
+        return resolved.is_authorized, await ROUTER.resolve(Rewriting(CONFIG).address(address), SENDER)
+
+    is_authorized, route = asyncio.run(ask())
+    assert not is_authorized or route.transport in ("local", "relay", "virtual"), route
+    if is_authorized and route.transport == "relay":
+        assert route.nexthop.endswith("relay.example")
+
+
+CONFIG = Config.from_settings(SETTINGS | {"inet_interfaces": "127.0.0.1"})
+ROUTER = Router(CONFIG, Tables(CONFIG))
+CLASSES = AddressClasses(CONFIG, Tables(CONFIG))
