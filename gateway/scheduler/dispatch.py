@@ -141,7 +141,7 @@ class Dispatcher:
         if envelope.filter:
             return self._router.filtered(envelope.filter, recipient.address)
         try:
-            return await self._router.resolve(recipient.address, envelope.sender)
+            route = await self._router.resolve(recipient.address, envelope.sender)
         except TableError as exc:
             self._warn(exc.table, f"{envelope.queue_id}: {exc}")
             self._conclude(message, recipient, NO_ROUTE, None)
@@ -150,6 +150,12 @@ class Dispatcher:
             self._complain(exc)
             self._conclude(message, recipient, NO_ROUTE, None)
             return None
+        if route.recipient is None:
+            return route
+        # A routed address (user%far@here) goes on as what it was resolved to; reports name the one that was given.
+        recipient.original = recipient.original or str(recipient.address)
+        recipient.address = route.recipient
+        return Route(route.transport, route.nexthop)
 
     def _conclude(self, message: ActiveMessage, recipient: Recipient, status: Status, logger: Logger | None) -> None:
         message.outstanding += 1

@@ -29,6 +29,20 @@ def test_recipients_are_grouped_by_next_hop_and_cut_at_the_recipient_limit() -> 
     asyncio.run(main())
 
 
+def test_a_routed_address_is_delivered_to_what_it_resolves_to_and_reported_as_it_was_given() -> None:
+    async def main() -> None:
+        rig = SchedulerRig({"mydestination": "here.example", "myhostname": "here.example"})
+        rig.send("A1", "u%far.example@here.example")
+        await rig.idle()
+        (request,) = rig.transport.requests
+        (recipient,) = request.recipients
+        assert (request.nexthop, str(recipient.address)) == ("far.example", "u@far.example")
+        assert recipient.original == "u%far.example@here.example"
+        await rig.stop()
+
+    asyncio.run(main())
+
+
 def test_one_dead_and_one_slow_destination_do_not_delay_a_fast_one() -> None:
     async def main() -> None:
         rig = SchedulerRig({"qmgr_message_active_limit": "100", "maximal_backoff_time": "300s"})
