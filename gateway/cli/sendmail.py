@@ -92,11 +92,12 @@ def addresses(text: str) -> Iterator[bytes]:
     if _SIMPLE.fullmatch(text):
         yield os.fsencode(text)
         return
-    from email.utils import getaddresses
+    from gateway.rfc.address.header import Mailbox, parse
+    from gateway.rfc.address.tokens import scan
 
-    for _, address in getaddresses([text]):
-        if address:
-            yield address.encode("utf-8", "surrogateescape")
+    for node in parse(scan(text)):
+        if isinstance(node, Mailbox) and node.text:
+            yield node.text.encode("utf-8", "surrogateescape")
 
 
 def message_lines(source: BinaryIO, *, stops_at_dot: bool) -> Iterator[bytes]:

@@ -95,6 +95,8 @@ def test_addresses_in_every_form() -> None:
     assert list(addresses("root")) == [b"root"]
     assert list(addresses('Me <a@b>, c@d (x), "e f"@g')) == [b"a@b", b"c@d", b'"e f"@g']
     assert list(addresses("ü@x")) == ["ü@x".encode()]
+    assert list(addresses("List: a@b, c@d;, e@f")) == [b"a@b", b"c@d", b"e@f"]
+    assert list(addresses("(" * 3000 + "a@b")) == []
 
 
 @pytest.mark.parametrize(
