@@ -40,6 +40,7 @@ _TYPES: dict[str, str] = {
     "ldap": "ldap:LdapTable",
     "lmdb": "lmdb:LmdbTable",
     "mysql": "mysql:MysqlTable",
+    "nis": "nis:open_nis",
     "pcre": "pcre:PcreTable",
     "pgsql": "pgsql:PgsqlTable",
     "pipemap": "pipemap:open_pipemap",

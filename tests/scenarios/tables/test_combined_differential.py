@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from peers.postmap import Postmap
+from peers.postmap_oracle import PostmapOracle
 
 from gateway.config import Config
 from gateway.maps import Tables
@@ -75,8 +75,8 @@ TABLES = {
 
 
 @pytest.fixture(scope="module")
-def oracle(tmp_path_factory: pytest.TempPathFactory) -> Postmap:
-    return Postmap(tmp_path_factory.mktemp("postmap"))
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> PostmapOracle:
+    return PostmapOracle(tmp_path_factory.mktemp("postmap"))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def ours(spec: str, keys: list[str]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("kind", TABLES)
-def test_the_same_is_found(kind: str, oracle: Postmap, variables: list[str]) -> None:
+def test_the_same_is_found(kind: str, oracle: PostmapOracle, variables: list[str]) -> None:
     draw = Draw(kind)
     names = [*(user.pw_name for user in pwd.getpwall()), *(group.gr_name for group in grp.getgrall())]
     compared = found = 0
@@ -128,7 +128,7 @@ FAILING = ["unionmap:{static:x,fail:y}", "pipemap:{static:x,fail:y}", "unionmap:
 
 
 @pytest.fixture(scope="module")
-def complaints(oracle: Postmap) -> dict[str, str]:
+def complaints(oracle: PostmapOracle) -> dict[str, str]:
     return oracle.complaints(BROKEN + FAILING)
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 from peers.mta_sts import MtaSts
-from peers.postmap import Postmap
+from peers.postmap_oracle import PostmapOracle
 from peers.scripted import ScriptedServer
 
 from gateway.config import Config
@@ -26,8 +26,8 @@ def resolver(request: pytest.FixtureRequest) -> Iterator[MtaSts]:
 
 
 @pytest.fixture(scope="module")
-def oracle(tmp_path_factory: pytest.TempPathFactory) -> Postmap:
-    return Postmap(tmp_path_factory.mktemp("postmap"))
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> PostmapOracle:
+    return PostmapOracle(tmp_path_factory.mktemp("postmap"))
 
 
 def opened() -> Tables:
@@ -44,7 +44,7 @@ async def find_all(table: Table, keys: list[str]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.peer("mta-sts-daemon", "postmap")
-def test_postmap_finds_the_same(resolver: MtaSts, oracle: Postmap) -> None:
+def test_postmap_finds_the_same(resolver: MtaSts, oracle: PostmapOracle) -> None:
     keys = [*POLICIES, *(domain.upper() for domain in POLICIES), ".d1.example", "192.0.2.1", "2001:db8::1"]
 
     async def run() -> list[tuple[str, str]]:
@@ -116,7 +116,7 @@ REPLIES = [
 
 
 @pytest.mark.peer("postmap")
-def test_postmap_takes_each_reply_for_the_same(oracle: Postmap) -> None:
+def test_postmap_takes_each_reply_for_the_same(oracle: PostmapOracle) -> None:
     async def ours(specs: list[str]) -> dict[str, str]:
         tables, found = opened(), {}
         for spec in specs:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 from peers.ports import wait_for
-from peers.postmap import Postmap
+from peers.postmap_oracle import PostmapOracle
 from peers.postsrsd import PostSrsd
 from peers.scripted import HANG, ScriptedServer
 
@@ -26,8 +26,8 @@ def srs() -> Iterator[PostSrsd]:
 
 
 @pytest.fixture(scope="module")
-def oracle(tmp_path_factory: pytest.TempPathFactory) -> Postmap:
-    return Postmap(tmp_path_factory.mktemp("postmap"))
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> PostmapOracle:
+    return PostmapOracle(tmp_path_factory.mktemp("postmap"))
 
 
 def opened() -> Tables:
@@ -58,7 +58,7 @@ def test_there_and_back(srs: PostSrsd) -> None:
 
 
 @pytest.mark.peer("postsrsd", "postmap")
-def test_postmap_finds_the_same(srs: PostSrsd, oracle: Postmap) -> None:
+def test_postmap_finds_the_same(srs: PostSrsd, oracle: PostmapOracle) -> None:
     draw = random.Random("srs")
     keys = ["".join(draw.choices("aB1+=%é .", k=6)).strip() or "a" for _ in range(100)]
     keys += [f"{key}@{draw.choice(['a.example', 'B.Example', 'srs.example'])}" for key in keys]
@@ -141,7 +141,7 @@ REPLIES = [
 
 
 @pytest.mark.peer("postmap")
-def test_postmap_takes_each_reply_for_the_same(oracle: Postmap) -> None:
+def test_postmap_takes_each_reply_for_the_same(oracle: PostmapOracle) -> None:
     async def ours(specs: list[str]) -> dict[str, str]:
         tables, found = opened(), {}
         for spec in specs:
