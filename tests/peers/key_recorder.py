@@ -1,7 +1,7 @@
 """A table server that writes down what it is asked: the oracle for the order of keys.
 
-Postfix reaches it twice: as ``memcache:`` (a table of whole keys, whose parts are asked for too, folded) and as
-``socketmap:`` (which Postfix asks for whole addresses and names only, as it does pattern tables). What each key gives
+Postfix reaches it as ``memcache:`` (a table of whole keys, whose parts are asked for too, folded), as ``socketmap:`` and as
+``tcp:`` (which Postfix asks for whole addresses and names only, as it does pattern tables). What each key gives
 is a function's matter, so that our side can be given the same tables.
 
     with KeyRecorder(lambda table, key: "OK" if key == "u@d" else None) as recorder:
@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote, unquote
 
 from peers.ports import LOOPBACK
 
@@ -71,29 +72,46 @@ class _Socketmap(_Handler):
         return int(digits or b"0")
 
 
+class _Tcp(_Handler):
+    """tcp_table(5): ``get key``, which knows no names of tables; ours is called ``tcp``."""
+
+    def serve(self) -> None:
+        for line in self.rfile:
+            verb, _, key = line.decode("ascii").rstrip("\n").partition(" ")
+            value = self.server.recorder.ask("tcp", unquote(key)) if verb == "get" else None
+            self.wfile.write(b"500 not found\n" if value is None else b"200 %s\n" % quote(value).encode())
+
+
+_HANDLERS = {"memcache": _Memcache, "socketmap": _Socketmap, "tcp": _Tcp}
+
+
 class KeyRecorder:
-    """Both servers, in threads of the test.
+    """The servers, in threads of the test.
 
     Args:
         answer: what the tables have; nothing by default.
+
+    Attributes:
+        ports: of the servers, by table type.
     """
 
     def __init__(self, answer: Answer = lambda table, key: None) -> None:
         self._answer = answer
         self._asked: list[tuple[str, str]] = []
-        self._servers = [_Server((LOOPBACK, 0), handler) for handler in (_Memcache, _Socketmap)]
-        self._memcache_port, self._socketmap_port = (server.server_address[1] for server in self._servers)
+        servers = {kind: _Server((LOOPBACK, 0), handler) for kind, handler in _HANDLERS.items()}
+        self.ports = {kind: server.server_address[1] for kind, server in servers.items()}
+        self._servers = tuple(servers.values())
         for server in self._servers:
             server.recorder = self
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def memcache_file(self, table: str) -> str:
         """The text of a memcache_table(5) file for one table."""
-        return f"memcache = inet:{LOOPBACK}:{self._memcache_port}\nkey_format = {table}=%s\n"
+        return f"memcache = inet:{LOOPBACK}:{self.ports['memcache']}\nkey_format = {table}=%s\n"
 
     def socketmap(self, table: str) -> str:
         """``socketmap:...`` for one table."""
-        return f"socketmap:inet:{LOOPBACK}:{self._socketmap_port}:{table}"
+        return f"socketmap:inet:{LOOPBACK}:{self.ports['socketmap']}:{table}"
 
     def ask(self, table: str, key: str) -> str | None:
         """Write the question down and answer it."""
