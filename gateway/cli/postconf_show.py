@@ -23,6 +23,8 @@ from gateway.config.usage import Usage, unused_overrides, unused_settings, usage
 from gateway.model.errors import ConfigError
 
 _CLASSES = ("builtin", "service", "user")
+READ_ONLY = frozenset({"process_id", "process_name", "service_name"})
+"""Parameters that say what is; setting them does nothing but bring a warning."""
 
 
 class View(msgspec.Struct, frozen=True):
@@ -53,19 +55,28 @@ def configured(directory: str, found: dict[str, list[str]]) -> Config:
         ConfigError: a file is unreadable or has bad syntax.
     """
     config = read(directory)
-    settings = dict(config.settings)
+    settings, warnings = dict(config.settings), config.warnings
     if "c" in found or os.environ.get("MAIL_CONFIG"):
         chosen = found.get("c", [""])[-1] or os.environ["MAIL_CONFIG"]
-        settings["config_directory"] = Setting("config_directory", chosen)
+        own = settings.setdefault("config_directory", Setting("config_directory", chosen))
+        if own.line:
+            warnings.append(f"{own.file}, line {own.line}: overriding earlier entry: config_directory={chosen}")
     for text in found.get("o", []):
         name, value = split_setting(text)
         settings[name] = Setting(name, value, "-o")
+    for name in READ_ONLY & settings.keys():
+        file = os.path.join(directory, "main.cf")
+        warnings.append(f"{file}: read-only parameter assignment: {name}={settings.pop(name).value}")
+    for row in config.rows:
+        for name, value in split_options(row)[0].items():
+            if name in READ_ONLY:
+                warnings.append(f"{row.file}: read-only parameter assignment: {name}={value}")
     return Config(
         settings,
         config.rows,
         directory=directory,
         registry=config.registry,
-        warnings=config.warnings,
+        warnings=warnings,
         keeps_paths=True,
     )
 
@@ -214,7 +225,7 @@ def services(config: Config, mode: str, operands: Sequence[str], view: View, con
             if matching:
                 yield format_row(shown, fold=view.is_folded)
             continue
-        pairs = _fields(shown) if mode == "F" else sorted(split_options(shown)[0].items())
+        pairs = _fields(shown) if mode == "F" else _overrides(shown)
         for name, value in pairs:
             hits = [number for number in matching if requests[number][2] in ("*", name)]
             seen.update(hits)
@@ -241,6 +252,10 @@ def _fields(row: Row) -> list[tuple[str, str]]:
     return [*zip(FIELDS, row.fields, strict=False), (FIELDS[7], format_command(row))]
 
 
+def _overrides(row: Row) -> list[tuple[str, str]]:
+    return sorted((name, value) for name, value in split_options(row)[0].items() if name not in READ_ONLY)
+
+
 def _label(row: Row, name: str) -> str:
     return f"{row.fields[0]}/{row.fields[1]}/{name}"
 
@@ -259,7 +274,7 @@ def _field(row: Row, name: str, value: str, view: View) -> str:
 def _expanded_row(config: Config, row: Row) -> Row:
     """The row with ``$name`` in its ``-o`` settings filled in, as the service itself sees them."""
     overrides, _ = split_options(row)
-    seen = config.scoped({"service_name": row.fields[0], **overrides})
+    seen = config.scoped({**overrides, "service_name": row.fields[0]})
     arguments = list(row.arguments)
     for at in override_places(arguments):
         name, value = split_setting(unbrace(arguments[at]))

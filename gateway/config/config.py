@@ -123,7 +123,7 @@ class Config:
 
     def for_service(self, service: Service) -> Config:
         """The configuration as a service sees it: its ``-o`` settings, and ``$service_name``."""
-        return self.overridden({"service_name": service.name, **service.overrides})
+        return self.overridden({**service.overrides, "service_name": service.name})
 
     # -- typed access ----------------------------------------------------------------------------------------------
 

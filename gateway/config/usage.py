@@ -91,7 +91,7 @@ class _Scan:
         """The configuration as the row sees it."""
         if not any("$" in value for value in overrides.values()):
             return self._config
-        return self._config.scoped({"service_name": row.fields[0], **overrides})
+        return self._config.scoped({**overrides, "service_name": row.fields[0]})
 
     def _is_raw(self, name: str) -> bool:
         parameter = self._config.registry.get(name)

@@ -5,9 +5,9 @@ It runs with the rights of mail_owner, so that what only root could read is foun
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 
-from gateway.config import Config
+from gateway.config import Config, Service
 from gateway.hooks.manager import PluginManager
 from gateway.maps import Tables
 from gateway.master.roles import LISTENING_COMMANDS
@@ -21,6 +21,11 @@ from gateway.observe import Counters, MailLog
 from gateway.scheduler import Router
 from gateway.server.builder import ServiceBuilder
 from gateway.spool.body import BodyWriter
+
+_INSIDE = """anvil bounce cleanup discard dnsblog error flush lmtp nqmgr oqmgr pickup postlogd proxymap qmgr scache
+    showq smtp tlsmgr tlsproxy trivial-rewrite verify"""
+INSIDE = frozenset(_INSIDE.split())
+"""Commands of unix rows whose work is done inside other processes here, or is no work here at all."""
 
 
 class _Nowhere:
@@ -38,22 +43,39 @@ async def run(context: WorkerContext) -> None:
         ConfigError: what is wrong.
     """
     if found := problems(context.config, context.mail_log):
-        raise ConfigError("; ".join(found))
+        raise ConfigError("; ".join(str(problem) for problem in found))
     context.ready()
 
 
-def problems(config: Config, mail_log: MailLog) -> list[str]:
-    """Build services, router and transports of a checked configuration; returns every problem, one line each.
+def unserved(config: Config, transports: Container[str]) -> Iterator[tuple[Service, str]]:
+    """Rows of master.cf that nothing serves, each with what that means.
+
+    Args:
+        config: checked.
+        transports: commands that plugins registered.
+    """
+    for row in config.services:
+        is_listening = row.type == "inet"
+        if row.command in (LISTENING_COMMANDS if is_listening else (*INSIDE, *LISTENING_COMMANDS)):
+            continue
+        if is_listening:
+            yield row, f"{row.command} is not available: nothing listens here"
+        elif row.command not in transports:
+            yield row, f"{row.command} is not available: nothing serves this, and mail routed to it is deferred"
+
+
+def problems(config: Config, mail_log: MailLog) -> list[ConfigError]:
+    """Build services, router and transports of a checked configuration; returns every problem.
 
     Needs a running event loop: DNS and plugins may want one.
     """
-    found: list[str] = []
+    found: list[ConfigError] = []
 
     def attempt(what: Callable[[], object]) -> None:
         try:
             what()
         except ConfigError as exc:
-            found.append(str(exc))
+            found.append(exc)
 
     try:
         plugins = PluginManager(config.words("plugins"))
@@ -70,7 +92,7 @@ def problems(config: Config, mail_log: MailLog) -> list[str]:
         )
         types, transports = plugins.registered("lookup_tables"), plugins.registered("transports")
     except ConfigError as exc:
-        return [str(exc)]
+        return [exc]
     for row in config.services:
         if row.type == "inet" and row.command in LISTENING_COMMANDS:
             attempt(lambda row=row: builder.build(row))  # type: ignore[misc]  # the row of this turn
@@ -78,4 +100,4 @@ def problems(config: Config, mail_log: MailLog) -> list[str]:
     attempt(lambda: make_transports(config, transports, resolver, mail_log))
     builder.runtime.close()
     # Two rows may have the same fault.
-    return list(dict.fromkeys(found))
+    return list({str(problem): problem for problem in found}.values())

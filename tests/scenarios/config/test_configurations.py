@@ -1,0 +1,130 @@
+"""Debian's own configuration, and five from real life, load as they are.
+
+``postconf`` shows of them what Postfix's shows, octet by octet, and ``postgate check`` has no error but what it says is
+not available yet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from gateway.cli.check import check
+from gateway.cli.postconf import main
+from gateway.config.known import default_registry
+
+HERE = pathlib.Path(__file__).parent
+DEBIAN = pathlib.Path("/usr/share/postfix")
+NAMES = ["debian", "mailman", "null-client", "perimeter-amavis", "relay-ldap", "virtual-pgsql"]
+# Postfix waits two seconds before it reads a file that has just been written.
+LONG_AGO = (1e9, 1e9)
+
+# Chosen when the one or the other was built.
+SAME = """daemon_directory=/d data_directory=/var/lib/d meta_directory=/m queue_directory=/q sample_directory=/s
+    html_directory=/h readme_directory=/r shlib_directory=/l mail_version=1 mail_release_date=2 smtpd_forbid_bare_newline=no"""
+OURS = {parameter.name for parameter in default_registry() if parameter.origin == "postgate"}
+
+
+def is_own(line: str) -> bool:
+    """True for what only one of them has, and for the process itself."""
+    return line.partition(" =")[0] in OURS | {"process_id", "process_name"}
+
+
+def copied(name: str, directory: pathlib.Path) -> pathlib.Path:
+    """A private copy of a configuration, its files long unchanged."""
+    if name == "debian":
+        shutil.copy(DEBIAN / "main.cf.debian", directory / "main.cf")
+        shutil.copy(DEBIAN / "master.cf.dist", directory / "master.cf")
+    else:
+        shutil.copytree(HERE / name, directory, dirs_exist_ok=True)
+    for path in directory.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o640)
+        os.utime(path, LONG_AGO)
+    return directory
+
+
+def postgate(arguments: list[str]) -> tuple[str, set[str]]:
+    output, error = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(error):
+        assert main(arguments) == 0
+    return output.getvalue(), set(error.getvalue().splitlines())
+
+
+def postfix(arguments: list[str]) -> tuple[str, set[str]]:
+    done = subprocess.run(["postconf", *arguments], capture_output=True, text=True, check=True, timeout=20)
+    return done.stdout, set(done.stderr.splitlines())
+
+
+@pytest.mark.peer("postfix")
+@pytest.mark.parametrize("name", NAMES)
+def test_postconf_shows_what_postfix_shows(name: str, tmp_path: pathlib.Path) -> None:
+    directory = str(copied(name, tmp_path))
+    same = [part for setting in SAME.split() for part in ("-o", setting)]
+    modes = ["-n", "-nx", "-nf", "-M", "-Mf", "-Mx", "-F", "-Fx", "-P", "-Px", "-C user", "-C service", "-nC builtin"]
+    for mode in modes:
+        arguments = ["-c", directory, *mode.split(), *same]
+        assert postgate(arguments) == postfix(arguments), mode
+    for mode in ([], ["-x"], ["-xf"]):
+        arguments = ["-c", directory, *mode, *same]
+        shown, warnings = postgate(arguments)
+        expected, theirs = postfix(arguments)
+        kept, wanted = ([line for line in text.splitlines() if not is_own(line)] for text in (shown, expected))
+        assert kept == wanted
+        assert len(kept) > 800
+        assert warnings == theirs
+
+
+@pytest.mark.peer("postfix")
+@pytest.mark.parametrize("name", ["mailman"])
+def test_a_bounce_template_file_is_shown_as_postfix_shows_it(name: str, tmp_path: pathlib.Path) -> None:
+    directory = str(copied(name, tmp_path))
+
+    def written(text: str) -> list[str]:
+        """The templates that the file has; what is built in has other words."""
+        return text.partition("success_te")[0].split("\n")
+
+    for mode in ("-t", "-b"):
+        ours, theirs = (shown(["-c", directory, mode])[0] for shown in (postgate, postfix))
+        assert written(ours)[:18] == written(theirs)[:18]
+        assert "Prices are in" in ours
+
+
+UNAVAILABLE: dict[str, list[str]] = {
+    "perimeter-amavis": ["greylisting: check_policy_service is not available yet"],
+    "virtual-pgsql": ["smtpd_sender_restrictions: reject_sender_login_mismatch is not available yet"],
+}
+UNSERVED = {
+    "debian": {"local", "pipe", "virtual"},
+    "mailman": {"local", "pipe", "qmqpd", "spawn", "virtual"},
+    "perimeter-amavis": {"local", "postscreen"},
+    "virtual-pgsql": {"local", "virtual"},
+}
+
+
+@pytest.mark.peer("postfix")
+@pytest.mark.parametrize("name", NAMES)
+def test_check_has_no_error_but_what_is_not_available(name: str, tmp_path: pathlib.Path) -> None:
+    directory = copied(name, tmp_path)
+    text = (directory / "main.cf").read_text()
+    for kind, table in set(re.findall(r"\b(hash|lmdb):\$config_directory/(\w+)", text)):
+        tool = "postalias" if table == "aliases" else "postmap"
+        subprocess.run([tool, "-c", directory, f"{kind}:{directory}/{table}"], check=True, timeout=20)
+    # The places of a test, and the user whose Python everybody can read.
+    places = {name: directory / name for name in ("queue_directory", "data_directory", "maillog_file")}
+    places["maillog_file_prefixes"] = directory
+    with (directory / "main.cf").open("a") as main_cf:
+        main_cf.write("".join(f"{name} = {path}\n" for name, path in places.items()) + "mail_owner = root\n")
+    findings = check(str(directory))
+    assert findings.errors == UNAVAILABLE.get(name, [])
+    told = re.compile(r"master\.cf, line \d+: (?P<row>\S+): (?P<command>\w+) is not available: nothing ")
+    unserved = {match["command"] for line in findings.warnings if (match := told.search(line))}
+    assert unserved == UNSERVED.get(name, set())
+    others = [line for line in findings.warnings if not told.search(line) and "accepted without effect: " not in line]
+    assert others == []
