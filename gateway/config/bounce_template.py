@@ -132,11 +132,11 @@ def read_templates(path: str, warn: Warn) -> dict[TemplateKind, Template]:
 
 
 def _definitions(lines: list[str], path: str, warn: Warn) -> Iterable[tuple[str, list[str], int]]:
-    """Name, physical lines and last line number of each ``name = <<WORD`` … ``WORD``."""
+    """Name, physical lines and first line number of each ``name = <<WORD`` … ``WORD``."""
     at = 0
     while at < len(lines):
         line = lines[at]
-        at += 1
+        at = first = at + 1
         if is_comment(line):
             continue
         name, equals, value = line.partition("=")
@@ -144,7 +144,7 @@ def _definitions(lines: list[str], path: str, warn: Warn) -> Iterable[tuple[str,
         if not equals:
             raise ConfigError('expected "name = <<WORD"', file=path, line=at)
         if not value.startswith("<<"):
-            yield name.strip(BLANKS), [value], at
+            yield name.strip(BLANKS), [value], first
             continue
         marker = value[2:].strip(BLANKS)
         if not _MARKER.match(marker):
@@ -153,7 +153,7 @@ def _definitions(lines: list[str], path: str, warn: Warn) -> Iterable[tuple[str,
         if end < 0:
             end = len(lines) - (1 if lines[-1] == "" else 0)
             warn(f'{path}, line {end}: missing "{marker}" end marker')
-        yield name.strip(BLANKS), lines[at:end], end + 1
+        yield name.strip(BLANKS), lines[at:end], first
         at = end + 1
 
 
@@ -200,7 +200,7 @@ class _Expansion:
         """One line of the text."""
         for match in _PLAIN.finditer(text.replace("$$", "")):
             name = match[1] or match[2] or match[3]
-            if self._value(name) is None:
+            if not name.startswith(_TIMED) and self._value(name) is None:
                 raise self._fail(f"undefined name ${name}")
         try:
             return expand(text, self._value)

@@ -226,6 +226,28 @@ def test_unknown_and_unused_names_are_told(postconf: Output) -> None:
     assert "main.cf, line 27: overriding earlier entry: dup=1" in postconf.error
 
 
+def test_what_only_tells_cannot_be_set(postconf: Output, directory: pathlib.Path) -> None:
+    (directory / "main.cf").write_text("process_id = 3\nmax_use = $process_id\nconfig_directory = /x\n")
+    (directory / "master.cf").write_text("smtp inet n - n - - smtpd -o service_name=x -o biff=$service_name\n")
+    assert postconf("-nx") == f"config_directory = /x\nmax_use = {os.getpid()}\n"
+    assert "main.cf: read-only parameter assignment: process_id=3\n" in postconf.error
+    assert f"main.cf, line 3: overriding earlier entry: config_directory={directory}\n" in postconf.error
+    assert postconf("-Px") == "smtp/inet/biff = smtp\n"
+    assert "master.cf: read-only parameter assignment: service_name=x\n" in postconf.error
+
+
+def test_the_last_class_counts(postconf: Output) -> None:
+    assert postconf("-C", "builtin", "-C", "service") == postconf("-C", "service")
+
+
+def test_table_files_are_looked_through(postconf: Output, directory: pathlib.Path) -> None:
+    (directory / "l.cf").write_text("server_host = h\nnonsense = 1\n")
+    (directory / "main.cf").write_text(f"alias_maps = ldap:{directory}/l.cf, pgsql:/no/such\n")
+    assert postconf("-h", "alias_maps") == f"ldap:{directory}/l.cf, pgsql:/no/such\n"
+    assert f"postconf: warning: ldap:{directory}/l.cf: unused parameter: nonsense=1\n" in postconf.error
+    assert 'warning: open "pgsql" configuration "/no/such": No such file or directory\n' in postconf.error
+
+
 def test_unmatched_services_are_told(postconf: Output) -> None:
     assert (
         postconf("-P", "smtp/inet/nothing", "relay/unix/syslog_name")
