@@ -1,87 +1,80 @@
-"""Servers of tables behind proxies that can fail, with the same rows in each: one function for each table type.
+"""Servers of tables, with the same rows in each, and what a configuration says to ask them.
 
-A test enters what it needs on an exit stack; :data:`STARTS` has them by type, with the program that must be installed.
+:data:`SERVED` has them by table type. A test puts a :class:`peers.faulty_proxy.FaultyProxy` between them and the gateway.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from peers.faulty_proxy import FaultyProxy
 from peers.key_recorder import KeyRecorder
 from peers.ports import LOOPBACK
 
+Rows = Mapping[str, str]
 
-@dataclass
-class TableServer:
-    """One kind of table.
+
+@dataclass(frozen=True)
+class Served:
+    """One table type whose tables a server has.
 
     Args:
-        spec: of the table; ``{dir}`` is the gateway's directory.
-        proxy: in front of its server.
-        files: for the configuration directory.
+        program: that must be installed; empty for none.
+        start: starts a server with the rows on an exit stack, its files in a directory of its own; gives its port.
+        name: what stands behind ``type:``, for a server on that port; ``{file}`` is the path of the file.
+        text: of the table's file, likewise; empty for none.
     """
 
-    spec: str
-    proxy: FaultyProxy
-    files: dict[str, str] = field(default_factory=dict)
+    program: str
+    start: Callable[[ExitStack, Rows, Path], int]
+    name: Callable[[int], str]
+    text: Callable[[int], str] = lambda _port: ""
 
 
-Start = Callable[[ExitStack, Mapping[str, str], Path], TableServer]
+def _recorded(kind: str) -> Callable[[ExitStack, Rows, Path], int]:
+    def start(stack: ExitStack, rows: Rows, _directory: Path) -> int:
+        return stack.enter_context(KeyRecorder(lambda _table, key: rows.get(key))).ports[kind]
+
+    return start
 
 
-def tcp(stack: ExitStack, rows: Mapping[str, str], _directory: Path) -> TableServer:
-    recorder = stack.enter_context(KeyRecorder(lambda _table, key: rows.get(key)))
-    proxy = stack.enter_context(FaultyProxy(recorder.ports["tcp"]))
-    return TableServer(f"tcp:{LOOPBACK}:{proxy.port}", proxy)
-
-
-def socketmap(stack: ExitStack, rows: Mapping[str, str], _directory: Path) -> TableServer:
-    recorder = stack.enter_context(KeyRecorder(lambda _table, key: rows.get(key)))
-    proxy = stack.enter_context(FaultyProxy(recorder.ports["socketmap"]))
-    return TableServer(f"socketmap:inet:{LOOPBACK}:{proxy.port}:mail", proxy)
-
-
-def pgsql(stack: ExitStack, rows: Mapping[str, str], _directory: Path) -> TableServer:
+def _pgsql(stack: ExitStack, rows: Rows, _directory: Path) -> int:
     from peers.postgresql import PostgreSQL  # with its driver, which is an extra
 
     server = stack.enter_context(PostgreSQL())
-    server.execute("CREATE TABLE mail (key text, value text)", "CREATE ROLE reader LOGIN PASSWORD 'secret'",
-                   "GRANT SELECT ON mail TO reader")  # fmt: skip
-    server.execute(*(f"INSERT INTO mail VALUES ('{key}', '{value}')" for key, value in rows.items()))
-    proxy = stack.enter_context(FaultyProxy(server.port))
-    text = f"""hosts = {LOOPBACK}:{proxy.port}
-user = reader
-password = secret
-dbname = postgres
-query = SELECT value FROM mail WHERE key = '%s'
-retry_interval = 1
-"""
-    return TableServer("pgsql:{dir}/conf/pgsql.cf", proxy, {"pgsql.cf": text})
+    server.execute("CREATE TABLE mail (address text PRIMARY KEY, value text)", "GRANT SELECT ON mail TO public",
+                   "CREATE ROLE reader LOGIN PASSWORD 'secret'")  # fmt: skip
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO mail VALUES (%s, %s)", list(rows.items()))
+    return server.port
 
 
-def mysql(stack: ExitStack, rows: Mapping[str, str], _directory: Path) -> TableServer:
+def _mysql(stack: ExitStack, rows: Rows, _directory: Path) -> int:
     from peers.mariadb import DATABASE, MariaDB
 
     server = stack.enter_context(MariaDB())
-    server.execute("CREATE TABLE mail (k VARCHAR(100), v TEXT)", "CREATE USER reader IDENTIFIED BY 'secret'",
-                   f"GRANT SELECT ON {DATABASE}.* TO reader")  # fmt: skip
-    server.execute(*(f"INSERT INTO mail VALUES ('{key}', '{value}')" for key, value in rows.items()))
-    proxy = stack.enter_context(FaultyProxy(server.port))
-    text = f"""hosts = {LOOPBACK}:{proxy.port}
+    server.execute("CREATE TABLE mail (address VARCHAR(100) PRIMARY KEY, value TEXT)",
+                   "CREATE USER reader IDENTIFIED BY 'secret'", f"GRANT SELECT ON {DATABASE}.* TO reader")  # fmt: skip
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO mail VALUES (%s, %s)", list(rows.items()))
+    return server.port
+
+
+def _sql_text(database: str) -> Callable[[int], str]:
+    return lambda port: (
+        f"""hosts = {LOOPBACK}:{port}
 user = reader
 password = secret
-dbname = {DATABASE}
-query = SELECT v FROM mail WHERE k = '%s'
+dbname = {database}
+query = SELECT value FROM mail WHERE address = '%s'
 retry_interval = 1
 """
-    return TableServer("mysql:{dir}/conf/mysql.cf", proxy, {"mysql.cf": text})
+    )
 
 
-def ldap(stack: ExitStack, rows: Mapping[str, str], directory: Path) -> TableServer:
+def _ldap(stack: ExitStack, rows: Rows, directory: Path) -> int:
     from peers.slapd import SUFFIX, Slapd
     from peers.slapd_tree import account
 
@@ -89,21 +82,24 @@ def ldap(stack: ExitStack, rows: Mapping[str, str], directory: Path) -> TableSer
         account(key, ("mailacceptinggeneralid", key), ("maildrop", value), base=SUFFIX) for key, value in rows.items()
     ]
     root = f"dn: {SUFFIX}\nobjectClass: dcObject\nobjectClass: organization\no: example\ndc: example\n\n"
-    server = stack.enter_context(Slapd(directory / "slapd", root + "".join(entries)))
-    proxy = stack.enter_context(FaultyProxy(server.port))
-    text = f"""server_host = ldap://{LOOPBACK}:{proxy.port}
+    return stack.enter_context(Slapd(directory / f"slapd-{len(rows)}", root + "".join(entries))).port
+
+
+def _ldap_text(port: int) -> str:
+    from peers.slapd import SUFFIX
+
+    return f"""server_host = ldap://{LOOPBACK}:{port}
 search_base = {SUFFIX}
 query_filter = (mailacceptinggeneralid=%s)
 result_attribute = maildrop
 timeout = 1
 """
-    return TableServer("ldap:{dir}/conf/ldap.cf", proxy, {"ldap.cf": text})
 
 
-STARTS: dict[str, tuple[Start, str]] = {
-    "tcp": (tcp, ""),
-    "socketmap": (socketmap, ""),
-    "pgsql": (pgsql, "postgres"),
-    "mysql": (mysql, "mariadbd"),
-    "ldap": (ldap, "slapd"),
+SERVED: dict[str, Served] = {
+    "tcp": Served("", _recorded("tcp"), lambda port: f"{LOOPBACK}:{port}"),
+    "socketmap": Served("", _recorded("socketmap"), lambda port: f"inet:{LOOPBACK}:{port}:mail"),
+    "pgsql": Served("postgres", _pgsql, lambda _port: "{file}", _sql_text("postgres")),
+    "mysql": Served("mariadbd", _mysql, lambda _port: "{file}", _sql_text("mail")),
+    "ldap": Served("slapd", _ldap, lambda _port: "{file}", _ldap_text),
 }

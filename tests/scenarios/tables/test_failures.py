@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 import pytest
 from conftest import missing
-from peers.faulty_proxy import State
+from peers.faulty_proxy import FaultyProxy, State
 from peers.gateway import GatewayInstance
 from peers.lookup_cases import as_options, filled, free_ports
 from peers.ports import LOOPBACK, wait_for
 from peers.sinks import RecordingSink
-from peers.table_servers import STARTS, TableServer
+from peers.table_servers import SERVED
 
 KNOWN, UNKNOWN = "known@relay.example", "unknown@relay.example"
 LISTED, FAR = "someone@listed.example", "someone@far.example"
@@ -93,16 +93,32 @@ def content(kind: str, sink_port: int) -> dict[str, str]:
 
 
 KINDS = [
-    pytest.param(kind, marks=[pytest.mark.peer(program)] if program else []) for kind, (_, program) in STARTS.items()
+    pytest.param(kind, marks=[pytest.mark.peer(served.program)] if served.program else [])
+    for kind, served in SERVED.items()
 ]
 FAULTS = [State.DOWN, State.SILENT, State.NONSENSE]
+
+
+@dataclass
+class Server:
+    """One kind of table.
+
+    Args:
+        spec: of the table; ``{dir}`` is the gateway's directory.
+        text: of the table's file.
+        proxy: in front of its server.
+    """
+
+    spec: str
+    text: str
+    proxy: FaultyProxy
 
 
 @dataclass
 class Servers:
     """What is asked, by kind of table, and the next hop."""
 
-    by_kind: dict[str, TableServer]
+    by_kind: dict[str, Server]
     sink: RecordingSink
 
 
@@ -137,12 +153,18 @@ class Site:
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     directory = tmp_path_factory.mktemp("failures")
-    kinds = [kind for kind, (_, program) in STARTS.items() if not program or not missing(program)]
+    kinds = [kind for kind, served in SERVED.items() if not served.program or not missing(served.program)]
     with ExitStack() as stack:
         sink = stack.enter_context(RecordingSink())
+
+        def start(kind: str) -> Server:
+            served = SERVED[kind]
+            proxy = stack.enter_context(FaultyProxy(served.start(stack, content(kind, sink.port), directory)))
+            name = served.name(proxy.port).format(file=f"{{dir}}/conf/{kind}.cf")
+            return Server(f"{kind}:{name}", served.text(proxy.port), proxy)
+
         with ThreadPoolExecutor(len(kinds)) as pool:
-            started = pool.map(lambda kind: STARTS[kind][0](stack, content(kind, sink.port), directory), kinds)
-            yield Servers(dict(zip(kinds, started, strict=True)), sink)
+            yield Servers(dict(zip(kinds, pool.map(start, kinds), strict=True)), sink)
 
 
 @contextmanager
@@ -155,7 +177,7 @@ def running(servers: Servers, plugins: dict[str, str]) -> Iterator[Site]:
         options = as_options(filled(USES[use].settings, {"spec": servers.by_kind[kind].spec}))
         services.append(f"{LOOPBACK}:{port} inet n - n - - smtpd {options}")
     settings = BASE | {"transport_maps": " ".join(server.spec for server in servers.by_kind.values())}
-    files = {name: text for server in servers.by_kind.values() for name, text in server.files.items()}
+    files = {f"{kind}.cf": server.text for kind, server in servers.by_kind.items()}
     with GatewayInstance(settings, services=services, files=files, plugins=plugins) as gateway:
         yield Site(gateway, servers, ports)
 
