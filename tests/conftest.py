@@ -18,7 +18,7 @@ _PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin", "/
 _PATH += "".join(f"{os.pathsep}{directory}" for directory in glob("/usr/lib/postgresql/*/bin"))  # Debian's place
 # Peers that are no program of the same name.
 _NEEDS_ROOT = frozenset({"postfix", "root"})
-_MODULES = {"dkimpy": "dkim", "aiosmtpd": "aiosmtpd"}
+_MODULES = {"dkimpy": "dkim", "aiosmtpd": "aiosmtpd", "python-ldap": "ldap", "berkeleydb": "berkeleydb", "lmdb": "lmdb"}
 
 
 def missing(name: str) -> str:

@@ -89,7 +89,7 @@ class LdapConnection:
         self.where, self.is_open = where, True
         self._handle, self._guard = handle, guard
         self._pending: dict[int, _Pending] = {}
-        self._heard = 0
+        self._heard, self._reads_on = 0, False
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(guard.fileno(), self._read)
 
@@ -168,19 +168,20 @@ class LdapConnection:
                 self._handle.abandon_ext(number)
 
     def _read(self) -> None:
+        if not self._pending:
+            # Nobody asked: the server hangs up, or answers what was given up. Either way it starts anew.
+            self.close("the server closed the connection")
+            return
         for _ in range(MESSAGES_A_TURN):
-            if not self._pending:
-                # Nobody asked: the server hangs up, or answers what was given up. Either way it starts anew.
-                self.close("the server closed the connection")
+            if not self._take() or not self.is_open or not self._pending:
                 return
-            if not self._take() or not self.is_open:
-                return
-            if not self._pending:
-                return
-        self._loop.call_soon(self._read_on)
+        if not self._reads_on:
+            self._reads_on = True
+            self._loop.call_soon(self._read_on)
 
     def _read_on(self) -> None:
         """Go on with what libldap has read already: the socket may have nothing more to say."""
+        self._reads_on = False
         if self.is_open and self._pending:
             self._read()
 
@@ -190,7 +191,7 @@ class LdapConnection:
             kind, data, number, _ = self._handle.result3(ldap.RES_ANY, 0, 0)
         except ldap.LDAPError as error:
             return self._fail(error)
-        except ValueError as error:  # a DN or referral that is not UTF-8; which search it was for is not told
+        except Exception as error:  # a DN that is not UTF-8, a control that is none; for which search is not told
             self.close(f"sent what cannot be read: {error}")
             return False
         if kind is None:
@@ -221,7 +222,7 @@ class LdapConnection:
 
     def _fail(self, error: Any) -> bool:
         """A result that is an error, for one search; or the end of the connection."""
-        details, code = _details(error), code_of(error)
+        details, code = details_of(error), code_of(error)
         number = int(details.get("msgid", -1))
         pending = self._pending.get(number)
         if pending is None or code < 0:
@@ -249,17 +250,18 @@ class LdapConnection:
             pending.future.set_result(outcome)
 
 
-def _details(error: ldap.LDAPError) -> dict[str, Any]:
+def details_of(error: ldap.LDAPError) -> dict[str, Any]:
+    """What python-ldap knows of an error: ``result``, ``desc``, ``info``, ``msgid``, ``msgtype``."""
     return error.args[0] if error.args and isinstance(error.args[0], dict) else {}
 
 
 def code_of(error: ldap.LDAPError) -> int:
     """The result code: RFC 4511's, or a negative one of libldap's own."""
-    return int(_details(error).get("result", -1))
+    return int(details_of(error).get("result", -1))
 
 
 def said(error: ldap.LDAPError) -> str:
     """What the library and the server say, on one line."""
-    details = _details(error)
+    details = details_of(error)
     desc, info = details.get("desc") or type(error).__name__, details.get("info")
     return " ".join(f"{desc}: {info}".split()) if info and info != desc else str(desc)

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import ldap
 import ldap.sasl
 
-from gateway.maps.ldap_connection import LdapConnection, Lost, Refused, code_of, said
+from gateway.maps.ldap_connection import LdapConnection, Lost, Refused, code_of, details_of, said
 from gateway.maps.ldap_settings import Access, Bind
 from gateway.maps.ldap_text import ANY_OBJECT, BASE, LdapUrl
 from gateway.maps.network import parse_address
@@ -43,7 +43,7 @@ async def open_connection(server: LdapUrl, access: Access) -> LdapConnection:
     """
     try:
         connection = await _connected(server, access)
-    except (OSError, ldap.LDAPError) as error:  # TimeoutError is an OSError
+    except (OSError, ldap.LDAPError, ValueError, Lost) as error:  # TimeoutError is an OSError
         raise Lost(f"{server.server}: {_cause(error)}") from error
     if access.bind is Bind.SIMPLE:
         try:
@@ -76,12 +76,15 @@ async def _connected(server: LdapUrl, access: Access) -> LdapConnection:
         if access.bind is Bind.SASL:
             # Cyrus SASL keeps all of Python waiting: first make sure that somebody answers.
             await making.run(functools.partial(_probe, making.handle, access), access.timeout_s)
-            await making.run(functools.partial(_bind_sasl, making.handle, access), access.timeout_s)
+            try:
+                await making.run(functools.partial(_bind_sasl, making.handle, access), access.timeout_s)
+            except ldap.LDAPError as error:
+                if code_of(error) > 0:  # the server says so
+                    raise Refused(code_of(error), f"{server.server}: {said(error)}") from error
+                raise
         return making.connection(server.server)
-    except BaseException as error:
+    except BaseException:
         making.discard()
-        if isinstance(error, ldap.LDAPError) and code_of(error) > 0:
-            raise Refused(code_of(error), f"{server.server}: {said(error)}") from error
         raise
 
 
@@ -94,6 +97,7 @@ class _Making:
 
     def __init__(self, handle: Any, guard: socket.socket | None = None) -> None:
         self.handle, self._guard = handle, guard
+        self._lock = threading.Lock()
         self._is_busy = self._is_unwanted = False
 
     def adopt_socket(self) -> None:
@@ -118,11 +122,8 @@ class _Making:
         if self._guard is not None:
             self._guard.setblocking(False)
 
-        def finish(outcome: Callable[[], None]) -> None:
-            self._is_busy = False
-            if self._is_unwanted:
-                self.discard()
-            elif not done.done():
+        def tell(outcome: Callable[[], None]) -> None:
+            if not done.done():
                 outcome()
 
         def work() -> None:
@@ -130,11 +131,14 @@ class _Making:
                 outcome = functools.partial(done.set_result, step())
             except Exception as error:
                 outcome = functools.partial(done.set_exception, error)
-            try:
-                loop.call_soon_threadsafe(finish, outcome)
-            except RuntimeError:  # the loop is closed
+            with self._lock:
                 self._is_busy = False
-                self.discard()
+                is_unwanted = self._is_unwanted
+            if is_unwanted:
+                self._release()
+                return
+            with contextlib.suppress(RuntimeError):  # the loop is closed: so is the process, soon
+                loop.call_soon_threadsafe(tell, outcome)
 
         self._is_busy = True
         threading.Thread(target=work, name="ldap", daemon=True).start()
@@ -142,13 +146,17 @@ class _Making:
             return await done
 
     def discard(self) -> None:
-        """Give everything up; while a thread is at it, as soon as that ends."""
+        """Give everything up; a thread that is at it ends for want of a socket, and does the rest."""
+        with self._lock:
+            self._is_unwanted = True
+            is_busy = self._is_busy
         if self._guard is not None:
             with contextlib.suppress(OSError):
                 self._guard.shutdown(socket.SHUT_RDWR)
-        self._is_unwanted = True
-        if self._is_busy:
-            return
+        if not is_busy:
+            self._release()
+
+    def _release(self) -> None:
         with contextlib.suppress(ldap.LDAPError):
             self.handle.unbind_ext()
         if self._guard is not None:
@@ -198,12 +206,19 @@ def _ask_root(handle: Any) -> int:
 
 
 def _ignore_answer(handle: Any, number: int, timeout_s: float) -> None:
-    """Wait for an answer of the server, even if it is a refusal."""
+    """Wait for the answer to a search, even if it is a refusal.
+
+    Raises:
+        LDAPError: by libldap. Lost: it is no answer to a search.
+    """
     try:
-        handle.result3(number, 1, timeout_s)
+        kind = handle.result3(number, 1, timeout_s)[0]
     except ldap.LDAPError as error:
         if code_of(error) < 0:
             raise
+        kind = details_of(error).get("msgtype")
+    if kind != ldap.RES_SEARCH_RESULT:
+        raise Lost("answers what was not asked")
 
 
 def _probe(handle: Any, access: Access) -> None:

@@ -98,8 +98,10 @@ def parse_ldap_url(text: str) -> LdapUrl:
     scheme = start[1].lower()
     rest = text[start.end() :]
     before, slash, path = rest.partition("/")
-    authority, query, _ = before.partition("?")
-    if query:  # no slash before the first "?": OpenLDAP ignores what follows
+    authority, query, after = before.partition("?")
+    if query:  # no slash before the first "?": OpenLDAP ignores what follows, most of the time
+        if scheme == "ldapi" and after.startswith("?"):
+            raise ValueError('expected "/" before "?"')
         slash = path = ""
     host, port = _host_and_port(scheme, authority)
     base, attributes, scope, query_filter = _path(path) if slash else ("", (), None, "")

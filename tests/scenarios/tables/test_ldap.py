@@ -28,7 +28,7 @@ from gateway.maps.ldap import LdapTable
 from gateway.maps.source import Surroundings
 from gateway.model.errors import TableError
 
-pytestmark = pytest.mark.peer("slapd")
+pytestmark = pytest.mark.peer("slapd", "python-ldap")
 
 KEY, VALUE = "user0@example.test", "box0,copy0@archive.example"
 Ask = Callable[[str], Coroutine[Any, Any, str | None]]
@@ -100,24 +100,28 @@ def test_a_restart_between_two_lookups_is_not_seen(own: Slapd, tmp_path: Path) -
     assert asyncio.run(ask()) == [VALUE, None, VALUE, VALUE]
 
 
-@pytest.mark.parametrize("bind", ["yes", "no"])
-def test_a_server_that_hangs(bind: str, own: Slapd, tmp_path: Path) -> None:
-    async def ask() -> None:
-        asked = table(tmp_path, own.uri, bind=bind)
-        assert await asked.find(KEY) == VALUE
-        own.suspend()
+def test_a_server_that_hangs(own: Slapd, tmp_path: Path) -> None:
+    async def hang(asked: LdapTable) -> None:
         for _ in range(2):  # over the connection there was, and over a new one
             started = time.monotonic()
-            processor = time.process_time()
-            ticks = asyncio.ensure_future(_count())
             assert "no answer in time" in await error_of(asked)
-            assert 0.9 < time.monotonic() - started < 3
-            assert time.process_time() - processor < 0.5, "waiting must not cost processor time"
-            ticks.cancel()
-            assert await ticks > 50, "the loop must not stand still"
+            assert 0.9 < time.monotonic() - started < 2
+
+    async def ask() -> None:
+        tables = [table(tmp_path, own.uri, bind=bind) for bind in ("yes", "no")]
+        for asked in tables:
+            assert await asked.find(KEY) == VALUE
+        own.suspend()
+        ticks = asyncio.ensure_future(_count())
+        processor = time.process_time()
+        await asyncio.gather(*map(hang, tables))
+        assert time.process_time() - processor < 0.5, "waiting must not cost processor time"
+        ticks.cancel()
+        assert await ticks > 100, "the loop must not stand still"
         own.resume()
-        assert await asked.find(KEY) == VALUE
-        await asked.close()
+        for asked in tables:
+            assert await asked.find(KEY) == VALUE
+            await asked.close()
 
     asyncio.run(ask())
 
@@ -276,7 +280,7 @@ def test_nonsense_is_a_temporary_error(tmp_path: Path) -> None:
         }
         started = time.monotonic()
         texts = asyncio.run(ask_all())
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 10
     assert len(texts) == len(NONSENSE) * len(STARTS)
     assert all("ldap" in text for text in texts.values())
 

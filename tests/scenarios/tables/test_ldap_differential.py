@@ -17,11 +17,14 @@ from peers.tables import surroundings
 from gateway.maps.ldap import LdapTable
 from gateway.model.errors import TableError
 
-pytestmark = pytest.mark.peer("slapd", "postmap")
+pytestmark = pytest.mark.peer("slapd", "postmap", "python-ldap")
 
 FAILED = "temporary error"
+FAILURES_A_CASE = 8
+"""Keys without answer that postmap is asked about; each is a process that sleeps for a second."""
 MAIL, LIST = {"query_filter": "mail=%s"}, {"query_filter": "mailacceptinggeneralid=%s"}
-MEMBERS = {**LIST, "special_result_attribute": "memberdn, memberreference"}
+RECURSIVE = {**LIST, "special_result_attribute": "memberdn, memberreference"}
+MEMBERS = {**RECURSIVE, "recursion_limit": "30"}  # loops take as many searches
 ADDRESSES = {"result_attribute": "memberaddress", "leaf_result_attribute": "mail"}
 
 HOSTILE = [
@@ -187,6 +190,7 @@ FORMATS = [
 ]
 RESULTS: dict[str, Mapping[str, str]] = {
     "nothing special": {**LIST, **ADDRESSES},
+    "unlimited": RECURSIVE,
     "special": {**MEMBERS, "result_attribute": "maildrop"},
     "special, addresses": {**MEMBERS, "result_attribute": "maildrop, memberaddress, mail"},
     "leaf": {**MEMBERS, **ADDRESSES},
@@ -195,9 +199,14 @@ RESULTS: dict[str, Mapping[str, str]] = {
     "terminal and ordinary": {**MEMBERS, "result_attribute": "uid, memberaddress", "terminal_result_attribute": "sn"},
     "leaf only": {**MEMBERS, "result_attribute": "", "leaf_result_attribute": "mail maildrop"},
     "leaf without special": {**LIST, "result_attribute": "", "leaf_result_attribute": "maildrop"},
-    "only DNs": {**LIST, "special_result_attribute": "memberdn"},
+    "only DNs": {**LIST, "recursion_limit": "30", "special_result_attribute": "memberdn"},
     "only URLs": {**LIST, "special_result_attribute": "memberreference", "result_attribute": "mail"},
-    "special is ordinary": {**LIST, "special_result_attribute": "memberdn", "result_attribute": "memberdn, mail"},
+    "special is ordinary": {
+        **LIST,
+        "recursion_limit": "30",
+        "special_result_attribute": "memberdn",
+        "result_attribute": "memberdn, mail",
+    },
     "options": {**MEMBERS, "result_attribute": "mail;lang-en, maildrop"},
     "recursion 1": {**MEMBERS, "recursion_limit": "1"},
     "recursion 2": {**MEMBERS, "recursion_limit": "2"},
@@ -295,9 +304,9 @@ def differences(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int
             case = Case(directory / str(number), slapd, settings, keys)
             asked = [
                 threads.submit(case.compare_answered),
-                *(threads.submit(case.compare_failed, key) for key in case.failed),
+                *(threads.submit(case.compare_failed, key) for key in case.failed[:FAILURES_A_CASE]),
             ]
-            found[name] = len(case.ours), asked
+            found[name] = len(case.answered) + len(asked) - 1, asked
         return {
             name: (count, [text for one in asked for text in one.result()]) for name, (count, asked) in found.items()
         }
@@ -308,5 +317,5 @@ def test_every_answer_is_postmaps(differences: dict[str, tuple[int, list[str]]])
 
 
 def test_enough_was_compared(differences: dict[str, tuple[int, list[str]]]) -> None:
-    assert sum(count for count, _ in differences.values()) >= 5000
+    assert sum(count for count, _ in differences.values()) >= 4500
     assert len(differences) >= 100
