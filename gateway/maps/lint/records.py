@@ -49,6 +49,8 @@ def lint_records(path: str, lookups: Sequence[Lookup], style: Style, report: Rep
     """
     first: dict[bytes, int] = {}
     is_alias = Lookup.ALIAS in lookups
+    has_reasons = all(lookup in _REASONS for lookup in lookups)
+    suspect = _SUSPECT.search if has_reasons and Lookup.SENDER not in lookups else lambda _key: has_reasons
 
     def problem(line: int, text: str) -> None:
         if not is_opened:
@@ -61,9 +63,7 @@ def lint_records(path: str, lookups: Sequence[Lookup], style: Style, report: Rep
                 earlier = first.setdefault(key, line)
                 if earlier != line:
                     problem(line, f'"{shown(key)}" stands in line {earlier} already; that one counts')
-                elif (_SUSPECT.search(key) or Lookup.SENDER in lookups) and (
-                    reason := never_asked(decoded(key), lookups, style)
-                ):
+                elif suspect(key) and (reason := never_asked(decoded(key), lookups, style)):
                     report.warn(f'"{shown(key)}" is never asked for: {reason}', path, line)
     except OSError:
         return
