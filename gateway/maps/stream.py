@@ -44,6 +44,10 @@ class BadReply(ValueError):
     """What the server sent is no reply; the text says why."""
 
 
+class Unreachable(OSError):
+    """There is no connection to the server; the error says what the system says."""
+
+
 class Endpoint(msgspec.Struct, frozen=True):
     """Where a server listens.
 
@@ -115,15 +119,21 @@ class StreamPool:
                 self._names.shutdown(wait=False, cancel_futures=True)
                 self._names = None
 
-    async def ask(self, request: bytes, end: ReplyEnd) -> bytes:
+    async def ask(self, request: bytes, end: ReplyEnd, *, limit_s: float | None = None) -> bytes:
         """The reply to ``request``, on a connection of its own for so long.
 
         A kept connection that turns out to be closed costs nothing but one more; a new one that is closed does not get
-        a second chance. The caller has the deadline.
+        a second chance.
+
+        Args:
+            request: what is sent.
+            end: finds the end of the reply.
+            limit_s: from the moment there is a connection, or one is looked for; None where the caller has a deadline.
 
         Raises:
             BadReply: what came is no reply.
-            OSError: no connection, or it was lost.
+            Unreachable: no connection.
+            OSError: it was lost, or time is up, or too many wait already.
         """
         if self._waiting >= WAITING_LIMIT:
             raise OSError(f"{self._waiting} lookups are waiting already")
@@ -137,11 +147,14 @@ class StreamPool:
         finally:
             self._waiting -= 1
         try:
-            kept = self._kept()
-            if kept is not None:
-                with contextlib.suppress(ConnectionError):
-                    return await self._exchange(kept, request, end)
-            return await self._exchange(await self._connected(), request, end)
+            async with asyncio.timeout(limit_s):
+                kept = self._kept()
+                if kept is not None:
+                    with contextlib.suppress(ConnectionError):
+                        return await self._exchange(kept, request, end)
+                return await self._exchange(await self._connected(), request, end)
+        except TimeoutError as error:
+            raise OSError(f"no answer within {limit_s:g}s" if limit_s else "Connection timed out") from error
         finally:
             turn.release()
 
@@ -180,26 +193,16 @@ class StreamPool:
         return None
 
     async def _connected(self) -> socket.socket:
-        error: OSError = OSError("the name has no address")
-        for family, address in await self._addresses():
-            connection = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-            try:
-                if self.endpoint.port:
-                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                async with asyncio.timeout(CONNECT_S):
-                    await asyncio.get_running_loop().sock_connect(connection, address)
-            except TimeoutError:
-                connection.close()
-                error = OSError("Connection timed out")
-            except OSError as refused:
-                connection.close()
-                error = refused
-            except BaseException:
-                connection.close()
-                raise
-            else:
-                return connection
-        raise error
+        error = OSError("the name has no address")
+        try:
+            for family, address in await self._addresses():
+                try:
+                    return await _connect(family, address)
+                except OSError as refused:
+                    error = refused
+        except OSError as unknown:
+            error = unknown
+        raise Unreachable(error.errno or 0, error.strerror or str(error)) from error
 
     async def _addresses(self) -> list[_Address]:
         host, port = self.endpoint.host, self.endpoint.port
@@ -216,6 +219,21 @@ class StreamPool:
 
 # One for each endpoint in a process: tables of the same server share its connections, whichever service opened them.
 _POOLS: weakref.WeakValueDictionary[Endpoint, StreamPool] = weakref.WeakValueDictionary()
+
+
+async def _connect(family: socket.AddressFamily, address: str | tuple[object, ...]) -> socket.socket:
+    connection = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        if family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        async with asyncio.timeout(CONNECT_S):
+            await asyncio.get_running_loop().sock_connect(connection, address)
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, TimeoutError):
+            raise OSError("Connection timed out") from error
+        raise
+    return connection
 
 
 def _looked_up(host: str, port: int, flags: int = 0) -> list[_Address]:
@@ -237,14 +255,15 @@ class StreamTable(RemoteTable):
     Args:
         endpoint: of the server.
         around: for ``smtputf8_enable``.
+        folds: they do not keep it.
     """
 
     is_pattern = True
 
-    def __init__(self, spec: str, endpoint: Endpoint, around: Surroundings) -> None:
+    def __init__(self, spec: str, endpoint: Endpoint, around: Surroundings, *, folds: bool = False) -> None:
         super().__init__(spec)
         self._folding = Folding(around.config)
-        self._folding.folds = False
+        self._folding.folds = folds
         self._pool = StreamPool.lease(endpoint)
         self._is_closed = False
 
@@ -252,14 +271,14 @@ class StreamTable(RemoteTable):
         """The key as it is sent; None when it can be in no table."""
         return self._folding.octets(key)
 
-    async def ask(self, request: bytes, end: ReplyEnd) -> bytes:
+    async def ask(self, request: bytes, end: ReplyEnd, *, limit_s: float | None = None) -> bytes:
         """As :meth:`StreamPool.ask`.
 
         Raises:
-            TableError: no reply.
+            TableError: no reply; caused by one of the errors there.
         """
         try:
-            return await self._pool.ask(request, end)
+            return await self._pool.ask(request, end, limit_s=limit_s)
         except BadReply as error:
             raise TableError(self.spec, f"{self._pool.endpoint}: bad reply: {error}") from error
         except OSError as error:

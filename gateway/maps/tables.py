@@ -40,6 +40,7 @@ _TYPES: dict[str, str] = {
     "ldap": "ldap:LdapTable",
     "lmdb": "lmdb:LmdbTable",
     "mysql": "mysql:MysqlTable",
+    "memcache": "memcache:MemcacheTable",
     "nis": "nis:open_nis",
     "pcre": "pcre:PcreTable",
     "pgsql": "pgsql:PgsqlTable",
