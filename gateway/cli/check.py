@@ -152,6 +152,9 @@ def _build(config: Config, trusted: frozenset[int]) -> list[Finding]:
         file = config.rows[0].file if config.rows else ""
         for row, text in unserved(config, plugins.registered("transports")):
             report.warn(f"{row.name}/{row.type}: {text}", file, row.line)
+        if asking := [row for row in config.services if row.chroot]:
+            names = ", ".join(f"{row.name}/{row.type}" for row in asking[:3]) + (", …" if len(asking) > 3 else "")
+            report.warn(f"chroot is not carried out; {len(asking)} rows ask for it: {names}", file, asking[0].line)
         lint_configuration_files(config.directory, report, trusted)
         tables = Tables(config, types=plugins.registered("lookup_tables"))
         lint_tables(config, tables, report, trusted=trusted, progress=_progress())

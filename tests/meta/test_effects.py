@@ -15,7 +15,13 @@ ROOT = Path(__file__).parents[2]
 REGISTRY = default_registry()
 NAMES = {parameter.name: parameter for parameter in REGISTRY}
 # Where names stand that are not read: the tables, what shows them, and an attribute of the same name.
-SPARED = ("gateway/config/known/", "gateway/config/bounce_template", "gateway/cli/postcat", "gateway/cli/postconf")
+SPARED = (
+    "gateway/config/known/",
+    "gateway/config/bounce_template",
+    "gateway/cli/postcat",
+    "gateway/cli/postconf",
+    "gateway/maps/lint/",
+)
 WORD = re.compile(r"[a-zA-Z0-9]+")
 
 

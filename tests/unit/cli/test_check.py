@@ -49,6 +49,25 @@ def test_what_is_without_effect_is_told_with_the_reason(tmp_path: pathlib.Path) 
 
 
 @pytest.mark.peer("root")
+def test_rows_that_nothing_serves_are_told(tmp_path: pathlib.Path) -> None:
+    rows = """
+        smtp inet n - n - 1 postscreen
+        smtpd pass - - n - - smtpd
+        local unix - n n - - local
+        verify unix - - y - 1 verify
+        127.0.0.1:0 inet n - y - - smtpd
+    """
+    directory = site(tmp_path, "\n".join(line.strip() for line in rows.splitlines()))
+    found = check(directory)
+    assert found.errors == []
+    assert [warning.removeprefix(f"{directory}/master.cf, line ") for warning in found.warnings] == [
+        "2: smtp/inet: postscreen is not available: nothing listens here",
+        "4: local/unix: local is not available: nothing serves this, and mail routed to it is deferred",
+        "5: chroot is not carried out; 2 rows ask for it: verify/unix, 127.0.0.1:0/inet",
+    ]
+
+
+@pytest.mark.peer("root")
 def test_a_fault_that_lint_and_services_meet_is_told_once(tmp_path: pathlib.Path) -> None:
     directory = site(tmp_path, smtpd_recipient_restrictions="check_recipient_access texthash:/no/such, reject")
     assert check(directory).errors == [
