@@ -63,7 +63,7 @@ suffix "{suffix}"
 rootdn "{root_dn}"
 rootpw "{root_password}"
 directory {directory}/data
-maxsize 67108864
+maxsize 4294967296
 index objectClass,mail,mailacceptinggeneralid,maildrop eq
 {database}
 dbnosync
@@ -79,13 +79,14 @@ class Slapd:
         options: lines of slapd.conf before the database, such as ``sizelimit 10`` or ``TLSCACertificateFile …``.
         database: lines of slapd.conf for the database, such as ``access to * by users read``.
         is_tls: listen for ``ldaps://`` too.
+        port: to listen on; a free one by default.
     """
 
     def __init__(
-        self, directory: Path, ldif: str, *, options: str = "", database: str = "", is_tls: bool = False
+        self, directory: Path, ldif: str, *, options: str = "", database: str = "", is_tls: bool = False, port: int = 0
     ) -> None:
         self.directory = directory
-        self.port, self.tls_port = free_port(), free_port() if is_tls else 0
+        self.port, self.tls_port = port or free_port(), free_port() if is_tls else 0
         self._ldif, self._options, self._database = ldif, options, database
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -181,8 +182,9 @@ class Slapd:
         if process is None:
             return
         with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGCONT)
             process.send_signal(number)
+            if number != signal.SIGKILL:  # which ends a stopped process too
+                process.send_signal(signal.SIGCONT)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:

@@ -6,9 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -17,20 +14,19 @@ from typing import Any
 import psutil
 import pytest
 import uvloop
+from peers.ldap_tables import KEY, VALUE, Nonsense, error_of, table
 from peers.ports import LOOPBACK, free_port
 from peers.slapd import SUFFIX, Slapd
-from peers.slapd_tree import LOGIN_DN, LOGIN_NAME, LOGIN_PASSWORD, PEOPLE, entry, tree, unit
+from peers.slapd_tree import tree
 from peers.tables import surroundings
 
 from gateway.config import Config
 from gateway.maps import Tables
 from gateway.maps.ldap import LdapTable
-from gateway.maps.source import Surroundings
 from gateway.model.errors import TableError
 
 pytestmark = pytest.mark.peer("slapd", "python-ldap")
 
-KEY, VALUE = "user0@example.test", "box0,copy0@archive.example"
 Ask = Callable[[str], Coroutine[Any, Any, str | None]]
 
 
@@ -45,21 +41,6 @@ def own(tmp_path: Path) -> Iterator[Slapd]:
     """A slapd that a test may kill."""
     with Slapd(tmp_path / "own", tree()) as slapd:
         yield slapd
-
-
-def table(path: Path, server: str, around: Surroundings | None = None, **settings: str) -> LdapTable:
-    told = {"server_host": server, "search_base": SUFFIX, "query_filter": "(mail=%s)", "timeout": "1"} | settings
-    name = path / f"{len(list(path.iterdir()))}.cf"
-    name.write_text("".join(f"{key} = {value}\n" for key, value in told.items()))
-    return LdapTable(f"ldap:{name}", str(name), around or surroundings())
-
-
-async def error_of(table: LdapTable, key: str = KEY) -> str:
-    """The TableError of a lookup; it names the table."""
-    with pytest.raises(TableError) as caught:
-        await table.find(key)
-    assert str(caught.value).startswith(f"table {table.spec}: ")
-    return caught.value.message
 
 
 def connections(port: int) -> int:
@@ -183,46 +164,6 @@ def test_the_first_server_hangs_from_the_start_and_is_avoided_then(own: Slapd, s
 
 
 # nonsense
-
-
-class Nonsense:
-    """A server that takes connections and answers each with the same octets, whatever it is told."""
-
-    def __init__(self, octets: bytes, *, hangs_up: bool = False) -> None:
-        self._octets, self._hangs_up = octets, hangs_up
-        self._listener = socket.create_server((LOOPBACK, 0))
-        self._open: list[socket.socket] = []
-        self.heard = b""
-        self._thread = threading.Thread(target=self._serve)
-
-    @property
-    def uri(self) -> str:
-        return f"ldap://{LOOPBACK}:{self._listener.getsockname()[1]}"
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                stream, _ = self._listener.accept()
-                self._open.append(stream)
-                self.heard += stream.recv(65536)
-                stream.sendall(self._octets)
-                if self._hangs_up:
-                    stream.shutdown(socket.SHUT_RDWR)
-
-    def __enter__(self) -> Nonsense:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for stream in self._open:
-            with contextlib.suppress(OSError):
-                stream.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
-        for stream in self._open:
-            stream.close()
-        assert not self._thread.is_alive()
 
 
 BIND_OK = bytes.fromhex("300c02010161070a010004000400")
@@ -398,203 +339,6 @@ def test_tables_puts_a_deadline_and_a_name_around_it(shared: Slapd, tmp_path: Pa
         return found
 
     assert asyncio.run(ask()) == VALUE
-
-
-# TLS and SASL
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ca.pem, and a certificate for 127.0.0.1: server.pem, server.key."""
-    directory = tmp_path_factory.mktemp("certificates")
-    new = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    for name, more in (
-        ("ca", ["-subj", "/CN=Test CA"]),
-        ("other", ["-subj", "/CN=Other CA"]),
-        (
-            "server",
-            [
-                "-subj",
-                "/CN=ldap.example.test",
-                "-addext",
-                "subjectAltName=IP:127.0.0.1",
-                "-CA",
-                "ca.pem",
-                "-CAkey",
-                "ca.key",
-            ],
-        ),
-    ):
-        files = ["-keyout", f"{name}.key", "-out", f"{name}.pem"]
-        subprocess.run([*new, *files, *more], cwd=directory, check=True, capture_output=True)
-    return directory
-
-
-@pytest.fixture(scope="module")
-def secure(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Iterator[Slapd]:
-    options = f"TLSCertificateFile {certificates}/server.pem\nTLSCertificateKeyFile {certificates}/server.key\n"
-    with Slapd(tmp_path_factory.mktemp("secure") / "slapd", tree(), options=options, is_tls=True) as slapd:
-        yield slapd
-
-
-@pytest.mark.peer("openssl")
-@pytest.mark.parametrize("bind", ["yes", "no", "sasl", "wrong"])
-@pytest.mark.parametrize("way", ["ldaps", "start_tls"])
-def test_tls(way: str, bind: str, secure: Slapd, certificates: Path, tmp_path: Path) -> None:
-    server = secure.tls_uri if way == "ldaps" else secure.uri
-    as_whom = {
-        "yes": {"bind": "yes", "bind_dn": LOGIN_DN, "bind_pw": LOGIN_PASSWORD},
-        "no": {"bind": "no"},
-        "sasl": {"bind": "sasl", "bind_dn": LOGIN_NAME, "bind_pw": LOGIN_PASSWORD, "sasl_mechs": "DIGEST-MD5"},
-        "wrong": {"bind": "yes", "bind_dn": LOGIN_DN, "bind_pw": "guess"},
-    }[bind]
-    common = {"start_tls": "yes" if way == "start_tls" else "no", **as_whom}
-
-    async def ask(**tls: str) -> str | None:
-        asked = table(tmp_path, server, **common, **tls)
-        try:
-            return await asked.find(KEY)
-        except TableError as error:
-            return error.message
-        finally:
-            await asked.close()
-
-    async def all_of_them() -> list[str | None]:
-        trusted = await ask(tls_require_cert="yes", tls_ca_cert_file=f"{certificates}/ca.pem")
-        blind = await ask(tls_require_cert="no", tls_ca_cert_file=f"{certificates}/other.pem")
-        strange = await ask(tls_require_cert="yes", tls_ca_cert_file=f"{certificates}/other.pem")
-        return [trusted, blind, strange]
-
-    trusted, blind, strange = asyncio.run(all_of_them())
-    if bind == "wrong":
-        assert "Invalid credentials" in str(trusted)
-        assert "Invalid credentials" in str(blind)
-    else:
-        assert (trusted, blind) == (VALUE, VALUE)
-    assert "certificate" in str(strange) or "Can't contact" in str(strange) or "Connect error" in str(strange)
-
-
-@pytest.mark.peer("openssl")
-def test_a_certificate_for_another_name_is_refused(secure: Slapd, certificates: Path, tmp_path: Path) -> None:
-    async def ask(server: str, **settings: str) -> str:
-        asked = table(tmp_path, server, tls_require_cert="yes", tls_ca_cert_file=f"{certificates}/ca.pem", **settings)
-        return await error_of(asked)
-
-    assert asyncio.run(ask(f"ldaps://localhost:{secure.tls_port}"))
-    assert asyncio.run(ask(f"ldap://localhost:{secure.port}", start_tls="yes"))
-
-
-def test_start_tls_that_the_server_does_not_know_is_no_plain_connection(shared: Slapd, tmp_path: Path) -> None:
-    async def ask() -> str:
-        return await error_of(table(tmp_path, shared.uri, start_tls="yes"))
-
-    assert "ldap://" in asyncio.run(ask())
-
-
-def test_a_security_layer_that_cannot_be_had_is_a_temporary_error(shared: Slapd, tmp_path: Path) -> None:
-    """Postfix says "not found" here."""
-    login = {"bind": "sasl", "bind_dn": LOGIN_NAME, "bind_pw": LOGIN_PASSWORD, "sasl_mechs": "DIGEST-MD5"}
-
-    async def ask() -> str:
-        return await error_of(table(tmp_path, shared.uri, **login, sasl_minssf="4000"))
-
-    assert asyncio.run(ask())
-
-
-# referrals
-
-
-@pytest.fixture(scope="module")
-def referring(tmp_path_factory: pytest.TempPathFactory, shared: Slapd) -> Iterator[Slapd]:
-    def referral(name: str, *urls: str) -> str:
-        return unit(f"{name} parent") + entry(
-            f"ou={name},ou={name} parent,{SUFFIX}", "referral extensibleObject", *(("ref", url) for url in urls)
-        )
-
-    dead = f"ldap://{LOOPBACK}:{free_port()}/{PEOPLE}"
-    away = f"{shared.uri}/{PEOPLE}"
-    more = [referral("away", away), referral("dead", dead), referral("dead or away", dead, away)]
-    directory = tmp_path_factory.mktemp("referring") / "slapd"
-    with Slapd(directory, tree(*more)) as slapd:
-        yield slapd
-
-
-@pytest.mark.parametrize(
-    ("base", "chases", "expected"),
-    [
-        ("ou=away,ou=away parent", "yes", VALUE),
-        ("ou=away parent", "yes", VALUE),
-        ("ou=dead or away parent", "yes", VALUE),
-        ("ou=dead parent", "yes", TableError),
-        ("ou=dead,ou=dead parent", "yes", TableError),
-        ("ou=away,ou=away parent", "no", TableError),
-        ("ou=away parent", "no", None),
-        ("ou=dead parent", "no", None),
-    ],
-)
-def test_referrals(base: str, chases: str, expected: object, referring: Slapd, tmp_path: Path) -> None:
-    async def ask() -> str | None:
-        asked = table(tmp_path, referring.uri, search_base=f"{base},{SUFFIX}", chase_referrals=chases)
-        try:
-            return await asked.find(KEY)
-        finally:
-            await asked.close()
-
-    if expected is TableError:
-        with pytest.raises(TableError):
-            asyncio.run(ask())
-    else:
-        assert asyncio.run(ask()) == expected
-
-
-def test_a_stranger_is_not_told_the_password(tmp_path: Path) -> None:
-    with Nonsense(b"") as stranger:
-        more = entry(f"ou=trap,{SUFFIX}", "referral extensibleObject", ("ref", f"{stranger.uri}/{PEOPLE}"))
-        with Slapd(tmp_path / "slapd", tree(more)) as slapd:
-
-            async def ask() -> str:
-                login = {"bind_dn": LOGIN_DN, "bind_pw": LOGIN_PASSWORD, "chase_referrals": "yes"}
-                asked = table(tmp_path, slapd.uri, search_base=f"ou=trap,{SUFFIX}", **login)
-                text = await error_of(asked)
-                await asked.close()
-                return text
-
-            assert "no answer in time" in asyncio.run(ask())
-    assert stranger.heard
-    assert LOGIN_PASSWORD.encode() not in stranger.heard
-    assert LOGIN_DN.encode() not in stranger.heard
-
-
-def test_referrals_in_a_circle_end(tmp_path: Path) -> None:
-    port = free_port()
-    with Nonsense(b"") as unused:
-        slapd = Slapd(tmp_path / "slapd", "")
-        slapd.port = port
-        more = entry(
-            f"ou=circle,{SUFFIX}", "referral extensibleObject", ("ref", f"ldap://{LOOPBACK}:{port}/ou=circle,{SUFFIX}")
-        )
-        slapd._ldif = tree(more)
-        assert unused.uri
-
-        async def ask() -> str:
-            asked = table(tmp_path, slapd.uri, search_base=f"ou=circle,{SUFFIX}", chase_referrals="yes")
-            text = await error_of(asked)
-            await asked.close()
-            return text
-
-        with slapd:
-            assert "referrals in a row" in asyncio.run(ask())
 
 
 def test_no_descriptor_is_left(own: Slapd, tmp_path: Path) -> None:
