@@ -9,7 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = {
-    "relay": "relay", "reject": "reject", "idle": "idle", "big": "big", "million": "million", "plot": "concurrency",
+    "relay": "relay", "reject": "reject", "idle": "idle", "big": "big", "million": "million", "maps": "maps",
+    "plot": "concurrency",
 }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ Answer = Callable[[str, str], str | None]
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
+    request_queue_size = 128
     recorder: KeyRecorder
 
 
