@@ -63,8 +63,9 @@ def _cause(error: Exception) -> str:
         return said(error)
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    number = error.errno if isinstance(error, OSError) and not isinstance(error, socket.gaierror) else None
-    return os.strerror(number) if number else str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.errno:
+        return error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno)
+    return str(error) or type(error).__name__
 
 
 async def _connected(server: LdapUrl, access: Access) -> LdapConnection:
