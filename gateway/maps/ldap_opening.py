@@ -64,7 +64,7 @@ def _cause(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError) and error.errno:
-        return error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno)
+        return str(error.strerror) if isinstance(error, socket.gaierror) else os.strerror(error.errno)
     return str(error) or type(error).__name__
 
 
