@@ -5,7 +5,7 @@ postmap on one, :mod:`bench.maps_lookups` on the other. What comes before the se
 time for one key is taken away. Memory is the peak, without that of a process whose table has nothing in it. Where
 Postfix compares the key with each line of a table, it gets fewer keys.
 
-Servers (PostgreSQL, MariaDB, slapd) are private ones; behind ``tcp`` and ``socketmap`` is a small one in Python, which
+Servers (PostgreSQL, MariaDB, slapd, memcached) are private; behind ``tcp`` and ``socketmap`` is a small one in Python, which
 is what limits both sides there. Left out: ``nis`` (its server needs a machine to itself), ``environ`` and ``unix``
 (what they have is not ours to choose), ``fail`` and ``debug``.
 """

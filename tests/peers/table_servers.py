@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from peers.key_recorder import KeyRecorder
+from peers.memcached import Memcached
 from peers.ports import LOOPBACK
 
 Rows = Mapping[str, str]
@@ -96,9 +97,19 @@ timeout = 1
 """
 
 
+def _memcached(stack: ExitStack, rows: Rows, _directory: Path) -> int:
+    server = stack.enter_context(Memcached())
+    for key, value in rows.items():
+        server.store(key, value)
+    return server.port
+
+
 SERVED: dict[str, Served] = {
     "tcp": Served("", _recorded("tcp"), lambda port: f"{LOOPBACK}:{port}"),
     "socketmap": Served("", _recorded("socketmap"), lambda port: f"inet:{LOOPBACK}:{port}:mail"),
+    "memcache": Served(
+        "memcached", _memcached, lambda _port: "{file}", lambda port: f"memcache = inet:{LOOPBACK}:{port}\n"
+    ),
     "pgsql": Served("postgres", _pgsql, lambda _port: "{file}", _sql_text("postgres")),
     "mysql": Served("mariadbd", _mysql, lambda _port: "{file}", _sql_text("mail")),
     "ldap": Served("slapd", _ldap, lambda _port: "{file}", _ldap_text),

@@ -1,96 +1,25 @@
 """Tables that fail under a running gateway: temporary errors, nothing lost, nothing wrongly taken, and the end of it.
 
-Behind a proxy each server is down, silent or talks nonsense (:mod:`peers.faulty_proxy`). One gateway has for each kind of
-table a listener for each use, and all tables in ``transport_maps``.
+Behind a proxy each server is down, silent or talks nonsense (:mod:`peers.faulty_proxy`).
 """
 
 from __future__ import annotations
 
-import re
 import smtplib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
 from conftest import missing
+from peers.dependent_gateway import BASE, KNOWN, UNKNOWN, DependentGateway, content, expected, moved
 from peers.faulty_proxy import FaultyProxy, State
 from peers.gateway import GatewayInstance
 from peers.lookup_cases import as_options, filled, free_ports
 from peers.ports import LOOPBACK, wait_for
 from peers.sinks import RecordingSink
 from peers.table_servers import SERVED
-
-KNOWN, UNKNOWN = "known@relay.example", "unknown@relay.example"
-LISTED, FAR = "someone@listed.example", "someone@far.example"
-DEADLINE_S = 1.0
-# What no test has time for: the deadline of a lookup is the longest that its servers and their time limits may need.
-SHORT_DEADLINE = f"""
-from gateway.hooks import hookimpl
-from gateway.maps.guarded import GuardedTable
-begin = GuardedTable.__init__
-def begin_in_a_hurry(self, spec, table, deadline_s, failures):
-    begin(self, spec, table, min(deadline_s, {DEADLINE_S}), failures)
-GuardedTable.__init__ = begin_in_a_hurry
-@hookimpl
-def lookup_tables(register):
-    pass
-"""
-
-BASE = {
-    "compatibility_level": "3.6",
-    "relay_domains": "relay.example",
-    "relay_recipient_maps": "",
-    "smtpd_workers": "1",
-    "relay_transport": "discard:",
-    "default_transport": "discard:",
-    "smtpd_error_sleep_time": "0",
-    "smtpd_hard_error_limit": "1000",
-    "smtpd_soft_error_limit": "1000",
-    "minimal_backoff_time": "300s",
-    "queue_run_delay": "300s",
-    "smtpd_client_event_limit_exceptions": "127.0.0.0/8",
-    "smtpd_delay_reject": "yes",
-}
-
-
-@dataclass(frozen=True)
-class Use:
-    """What a listener uses the table for, and what becomes of two recipients while the table works and while not."""
-
-    settings: dict[str, str]
-    taken: str
-    refused: str
-    refusal: str
-    failure: str
-
-
-USES = {
-    "access": Use(
-        {"smtpd_recipient_restrictions": "check_recipient_access {spec}, reject"},
-        KNOWN, FAR, "554 5.7.1", "451 4.3.5",
-    ),
-    "recipients": Use({"relay_recipient_maps": "{spec}"}, KNOWN, UNKNOWN, "550 5.1.1", "451 4.3.0"),
-    "domains": Use({"relay_domains": "{spec}", "mynetworks": "192.0.2.1"}, LISTED, FAR, "454 4.7.1", "451 4.3.0"),
-    "networks": Use({"mynetworks": "{spec}"}, FAR, FAR, "", "451 4.3.0"),
-}  # fmt: skip
-
-
-def moved(kind: str) -> str:
-    """A recipient whose way only the table of this kind knows."""
-    return f"{kind}@moved.example"
-
-
-def content(kind: str, sink_port: int) -> dict[str, str]:
-    """What a table has: whole addresses, for those that are asked for nothing else."""
-    return {
-        KNOWN: "OK",
-        "listed.example": "OK",
-        LOOPBACK: "OK",
-        moved(kind): f"smtp:[{LOOPBACK}]:{sink_port}",
-    }
-
 
 KINDS = [
     pytest.param(kind, marks=[pytest.mark.peer(served.program)] if served.program else [])
@@ -122,34 +51,6 @@ class Servers:
     sink: RecordingSink
 
 
-@dataclass
-class Site:
-    """A gateway, and everything it asks."""
-
-    gateway: GatewayInstance
-    servers: Servers
-    ports: dict[tuple[str, str], int]
-
-    def rcpt(self, kind: str, use: str, recipient: str, sender: str = "") -> str:
-        """What one RCPT gets, in a session of its own."""
-        with smtplib.SMTP(LOOPBACK, self.ports[kind, use], timeout=30) as smtp:
-            smtp.ehlo("client.example")
-            smtp.mail(sender)
-            code, text = smtp.rcpt(recipient)
-            return f"{code} {text.decode()}"
-
-    def replies(self, kind: str) -> dict[tuple[str, str], str]:
-        """What the recipients of each use get, all asked at the same time."""
-        asked = [(use, recipient) for use in USES for recipient in {USES[use].taken, USES[use].refused}]
-        with ThreadPoolExecutor(len(asked)) as pool:
-            return dict(zip(asked, pool.map(lambda each: self.rcpt(kind, *each), asked), strict=True))
-
-    def submit(self, recipient: str) -> None:
-        """Hand over a message, without a table being asked."""
-        with smtplib.SMTP(LOOPBACK, self.gateway.port, timeout=30) as smtp:
-            smtp.sendmail("sender@a.example", [recipient], "Subject: routed\r\n\r\ntext\r\n")
-
-
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     directory = tmp_path_factory.mktemp("failures")
@@ -167,66 +68,47 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
             yield Servers(dict(zip(kinds, pool.map(start, kinds), strict=True)), sink)
 
 
-@contextmanager
-def running(servers: Servers, plugins: dict[str, str]) -> Iterator[Site]:
-    """A gateway with a listener for each use of each table, all in one process."""
-    places = [(kind, use) for kind in servers.by_kind for use in USES]
-    ports = dict(zip(places, free_ports(len(places)), strict=True))
-    services = []
-    for (kind, use), port in ports.items():
-        options = as_options(filled(USES[use].settings, {"spec": servers.by_kind[kind].spec}))
-        services.append(f"{LOOPBACK}:{port} inet n - n - - smtpd {options}")
-    settings = BASE | {"transport_maps": " ".join(server.spec for server in servers.by_kind.values())}
+def gateway_for(servers: Servers, *, is_hurried: bool) -> DependentGateway:
+    specs = {kind: server.spec for kind, server in servers.by_kind.items()}
     files = {f"{kind}.cf": server.text for kind, server in servers.by_kind.items()}
-    with GatewayInstance(settings, services=services, files=files, plugins=plugins) as gateway:
-        yield Site(gateway, servers, ports)
+    return DependentGateway(specs, files, is_hurried=is_hurried)
 
 
 @pytest.fixture(scope="module")
-def site(servers: Servers) -> Iterator[Site]:
-    with running(servers, {"hurry": SHORT_DEADLINE}) as started:
+def gateway(servers: Servers) -> Iterator[DependentGateway]:
+    with gateway_for(servers, is_hurried=True) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def patient(servers: Servers) -> Iterator[Site]:
+def patient(servers: Servers) -> Iterator[DependentGateway]:
     """With the deadlines that everybody has."""
-    with running(servers, {}) as started:
+    with gateway_for(servers, is_hurried=False) as started:
         yield started
-
-
-def expected(*, fails: bool) -> dict[tuple[str, str], str]:
-    found = {}
-    for name, use in USES.items():
-        found[name, use.refused] = use.failure if fails else use.refusal
-        found[name, use.taken] = use.failure if fails else "250 2.1.5"
-    return found
-
-
-def codes(replies: dict[tuple[str, str], str]) -> dict[tuple[str, str], str]:
-    return {place: re.sub(r"(\d+ [\d.]+).*", r"\1", reply) for place, reply in replies.items()}
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.value)
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_taken_or_refused_for_good_while_a_table_fails(site: Site, kind: str, fault: State) -> None:
-    server, gateway, sink = site.servers.by_kind[kind], site.gateway, site.servers.sink
+def test_nothing_is_taken_or_refused_for_good_while_a_table_fails(
+    gateway: DependentGateway, servers: Servers, kind: str, fault: State
+) -> None:
+    server, sink = servers.by_kind[kind], servers.sink
     spec = server.spec.replace("{dir}", str(gateway.directory))
     seen, delivered = len(gateway.log_text()), len(sink.messages)
 
     def logged(text: str) -> bool:
         return text in gateway.log_text()[seen:]
 
-    assert codes(site.replies(kind)) == expected(fails=False)
+    assert gateway.replies(kind) == expected(fails=False)
     server.proxy.state = fault
     try:
-        assert codes(site.replies(kind)) == expected(fails=True)
-        site.submit(moved(kind))
+        assert gateway.replies(kind) == expected(fails=True)
+        gateway.submit(moved(kind))
         wait_for(lambda: logged("status=deferred"), "a deferred message")
         wait_for(lambda: logged(f"warning: table {spec}: "), "a warning that names the table")
     finally:
         server.proxy.state = State.UP
-    wait_for(lambda: codes(site.replies(kind)) == expected(fails=False), "the table's answers")
+    wait_for(lambda: gateway.replies(kind) == expected(fails=False), "the table's answers")
     gateway.command("postqueue", "-f")
     sink.wait_for(delivered + 1)
     assert sink.messages[-1].recipients == (moved(kind),)
@@ -239,10 +121,12 @@ MOST_CONNECTIONS = 10
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_silent_table_holds_nobody_else_and_answers_late(patient: Site, kind: str) -> None:
-    proxy = patient.servers.by_kind[kind].proxy
+def test_a_silent_table_holds_nobody_else_and_answers_late(
+    patient: DependentGateway, servers: Servers, kind: str
+) -> None:
+    proxy = servers.by_kind[kind].proxy
     assert patient.rcpt(kind, "recipients", KNOWN).startswith("250")
-    already, others = proxy.connections, [other for other in patient.servers.by_kind if other != kind]
+    already, others = proxy.connections, [other for other in servers.by_kind if other != kind]
     with ThreadPoolExecutor(WAITING) as pool:
         proxy.state, proxy.held = State.SILENT, 0
         try:
@@ -257,9 +141,9 @@ def test_a_silent_table_holds_nobody_else_and_answers_late(patient: Site, kind: 
         assert [reply[:3] for reply in replies] == ["250", "550"] * (WAITING // 2)
 
 
-def test_lookups_outlive_a_reload(patient: Site) -> None:
-    gateway, kind = patient.gateway, "socketmap"
-    proxy, sink = patient.servers.by_kind[kind].proxy, patient.servers.sink
+def test_lookups_outlive_a_reload(patient: DependentGateway, servers: Servers) -> None:
+    kind = "socketmap"
+    proxy, sink = servers.by_kind[kind].proxy, servers.sink
     delivered = len(sink.messages)
     with ThreadPoolExecutor(1) as pool:
         proxy.state, proxy.held = State.SILENT, 0
@@ -268,14 +152,14 @@ def test_lookups_outlive_a_reload(patient: Site) -> None:
             wait_for(lambda: proxy.held == 1, "a lookup of the smtpd worker")
             patient.submit(moved(kind))
             wait_for(lambda: proxy.held == 2, "a lookup of the scheduler")
-            gateway.command("postgate", "reload")
+            patient.command("postgate", "reload")
             assert patient.rcpt("tcp", "recipients", KNOWN).startswith("250")
             assert not reply.done()
         finally:
             proxy.state = State.UP
         assert reply.result(20).startswith("250")
     sink.wait_for(delivered + 1)
-    gateway.wait_until_empty()
+    patient.wait_until_empty()
 
 
 # Every parameter of policy that may name a table.
