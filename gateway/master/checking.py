@@ -21,6 +21,7 @@ from gateway.observe import Counters, MailLog
 from gateway.scheduler import Router
 from gateway.server.builder import ServiceBuilder
 from gateway.spool.body import BodyWriter
+from gateway.transport.bounce_text import notice_texts
 
 _INSIDE = """anvil bounce cleanup discard dnsblog error flush lmtp nqmgr oqmgr pickup postlogd proxymap qmgr scache
     showq smtp tlsmgr tlsproxy trivial-rewrite verify"""
@@ -98,6 +99,7 @@ def problems(config: Config, mail_log: MailLog) -> list[ConfigError]:
             attempt(lambda row=row: builder.build(row))  # type: ignore[misc]  # the row of this turn
     attempt(lambda: Router(config, Tables(config, types=types)))
     attempt(lambda: make_transports(config, transports, resolver, mail_log))
+    attempt(lambda: notice_texts(config, mail_log.logger("bounce").warning))
     builder.runtime.close()
     # Two rows may have the same fault.
     return list({str(problem): problem for problem in found}.values())

@@ -136,7 +136,13 @@ def recipient_text(address: str, original: str, reason: str) -> str:
 
 
 def multipart_report(
-    text: str, report: Report, returned: Returned | None, *, boundary: str, is_utf8: bool
+    text: str,
+    report: Report,
+    returned: Returned | None,
+    *,
+    boundary: str,
+    is_utf8: bool,
+    charset: str = "us-ascii",
 ) -> tuple[bytes, bytes]:
     """Content-Type header line(s) and body of the whole report.
 
@@ -146,17 +152,20 @@ def multipart_report(
         returned: part three; None: there is none.
         boundary: at most 60 octets; changed when it occurs in the returned message.
         is_utf8: the message came with SMTPUTF8: addresses and texts are UTF-8 and the ``global`` types are used.
+        charset: of ``text``, where octets that are not ASCII are surrogate escapes or UTF-8.
     """
+    is_ascii = charset.lower() == "us-ascii"
+    said = _encode(text, is_utf8=is_utf8) if is_ascii else text.encode("utf-8", "surrogateescape")
     octets = returned.octets if returned is not None else b""
     while boundary.encode("ascii") in octets:
         boundary += "_"
-    is_8bit = is_utf8 or not octets.isascii()
+    is_8bit = is_utf8 or not octets.isascii() or not said.isascii()
     encoding = b"8bit" if is_8bit else b"7bit"
     parts = [
         _part(
             b"Notification",
-            b"text/plain; charset=" + (b"utf-8" if is_utf8 else b"us-ascii"),
-            _encode(text, is_utf8=is_utf8),
+            b"text/plain; charset=" + (b"utf-8" if is_utf8 and is_ascii else charset.encode("ascii", "replace")),
+            said,
             encoding,
         ),
         _part(

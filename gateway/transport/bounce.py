@@ -30,7 +30,7 @@ from gateway.rfc.rfc3464 import (
 )
 from gateway.rfc.rfc5322 import date_time
 from gateway.spool.interface import Submitter
-from gateway.transport.bounce_text import POSTMASTER_SUBJECTS, SUBJECTS, Notice, text_of
+from gateway.transport.bounce_text import Notice, notice_texts
 
 Results = Sequence[tuple[Recipient, Status]]
 
@@ -59,7 +59,7 @@ class Bouncer:
         self._log, self._cleanup = log.logger("bounce"), log.logger("cleanup")
         self._host, self._origin = config.text("myhostname"), config.text("myorigin").lower()
         self._mail_name = config.text("mail_name")
-        self._has_obsolete_from = config.text("header_from_format") == "obsolete"
+        self._texts = notice_texts(config, self._log.warning)
         self._size_limit = config.size("bounce_size_limit")
         self._spool_directory = config.text("queue_directory")
         self._lifetime_s = config.seconds("maximal_queue_lifetime")
@@ -160,9 +160,8 @@ class Bouncer:
         is_utf8 = envelope.is_smtputf8
         may_return_all = notice is Notice.FAILURE and envelope.ret != "HDRS" and not is_copy
         returned = await self._returned(envelope, content, may_return_all=may_return_all)
-        text = (
-            "" if is_copy else text_of(notice, self._host, waited_s=now - envelope.arrival, lifetime_s=self._lifetime_s)
-        )
+        words = self._texts[notice]
+        text = "" if is_copy else words.text
         text += "\r\n".join(_paragraph(r, status) for r, status in results)
         mime_head, body = multipart_report(
             text,
@@ -170,10 +169,17 @@ class Bouncer:
             returned,
             boundary=f"{envelope.queue_id}.{int(now)}/{self._host[:30]}",
             is_utf8=is_utf8,
+            charset="us-ascii" if is_copy else words.charset,
         )
-        subject = (POSTMASTER_SUBJECTS if is_copy else SUBJECTS)[notice]
         message_id = f"<{time.strftime('%Y%m%d%H%M%S', time.gmtime(now))}.{queue_id}@{self._host}>"
-        head = self._head(subject, recipient.address, message_id, queue_id, now, is_utf8=is_utf8) + mime_head
+        fields = {
+            "From": words.sender,
+            "Subject": words.postmaster_subject if is_copy else words.subject,
+            "To": recipient.address.quoted,
+            "Auto-Submitted": "auto-replied",
+            "Message-ID": message_id,
+        }
+        head = self._head(fields, queue_id, now, is_utf8=is_utf8) + mime_head
         notification = Content(head, body)
         self._cleanup.info(f"{queue_id}: message-id={message_id}")
         await self._submitter.submit(
@@ -196,18 +202,12 @@ class Bouncer:
         )
         return queue_id
 
-    def _head(self, subject: str, to: Address, message_id: str, queue_id: str, now: float, *, is_utf8: bool) -> bytes:
-        daemon = f"MAILER-DAEMON@{self._origin}"
-        sender = f"{daemon} (Mail Delivery System)"
+    def _head(self, fields: dict[str, str], queue_id: str, now: float, *, is_utf8: bool) -> bytes:
         lines = (
             f"Received: by {self._host} ({self._mail_name})",
             f"\tid {queue_id}; {_date(now)}",
             f"Date: {_date(now)}",
-            f"From: {sender if self._has_obsolete_from else f'Mail Delivery System <{daemon}>'}",
-            f"Subject: {subject}",
-            f"To: {to.quoted}",
-            "Auto-Submitted: auto-replied",
-            f"Message-ID: {message_id}",
+            *(f"{name}: {value}" for name, value in fields.items()),
         )
         return "".join(f"{line}\r\n" for line in lines).encode("utf-8" if is_utf8 else "ascii", "replace")
 

@@ -1,12 +1,22 @@
-"""What notifications say to people: subjects and the first part of the report.
+"""What notifications say to people: subjects, author and the first part of the report.
 
-The texts are our own; the form ``<address>: reason`` after them is what people and programs know from Postfix.
-Source: bounce(5) for what each template is for.
+The form ``<address>: reason`` after the text is what people and programs know from Postfix. Source: bounce(5);
+postconf(5) bounce_template_file, header_from_format.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from enum import Enum
+
+import msgspec
+
+from gateway.config import Config
+from gateway.config.bounce_template import BUILT_IN, TemplateKind, expanded_lines, read_templates
+from gateway.maps.rewriting import Rewriting
+from gateway.rfc.address.header import Mailbox, lines, parse
+from gateway.rfc.address.tokens import scan
 
 
 class Notice(Enum):
@@ -17,51 +27,69 @@ class Notice(Enum):
     SUCCESS = "delivery status notification"
 
 
-SUBJECTS = {
-    Notice.FAILURE: "Undelivered Mail Returned to Sender",
-    Notice.DELAY: "Delayed Mail (still being retried)",
-    Notice.SUCCESS: "Successful Mail Delivery Report",
-}
-POSTMASTER_SUBJECTS = {
-    Notice.FAILURE: "Postmaster Copy: Undelivered Mail",
-    Notice.DELAY: "Postmaster Warning: Delayed Mail",
-    Notice.SUCCESS: "Postmaster Copy: Delivery Report",
-}
-_TEXTS = {
-    Notice.FAILURE: """\
-Mail server {host} writes to you because a message of yours could not
-be delivered. The addresses below did not get it, each with the reason. No more
-attempts will be made.
-
-The message, or its header, follows at the end of this report. If you need help
-with it, please write to the postmaster and include the whole report.
-""",
-    Notice.DELAY: """\
-Mail server {host} writes to you because a message of yours is late.
-
-THERE IS NOTHING YOU HAVE TO DO. DO NOT SEND THE MESSAGE AGAIN.
-
-It has not been delivered for {waited} now. Delivery will be tried
-until the message is {lifetime} old. The addresses below are still waiting, each
-with the reason of the last attempt.
-""",
-    Notice.SUCCESS: """\
-Mail server {host} writes to you because you asked to hear about the
-delivery of a message. The addresses below have got it. If the next mail system
-does not report on delivery, you will hear no more about the message.
-""",
+_KINDS = {
+    Notice.FAILURE: TemplateKind.FAILURE,
+    Notice.DELAY: TemplateKind.DELAY,
+    Notice.SUCCESS: TemplateKind.SUCCESS,
 }
 
 
-def span(seconds: float) -> str:
-    """A time span in words: ``4 hours``, ``5 days``, ``90 minutes``."""
-    minutes = max(round(seconds / 60), 1)
-    size, unit = next((s, u) for s, u in ((1440, "day"), (60, "hour"), (1, "minute")) if not minutes % s)
-    count = minutes // size
-    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+class NoticeText(msgspec.Struct, frozen=True):
+    """The words of one kind of notification.
+
+    Args:
+        subject, postmaster_subject: of the notification, and of the postmaster's copy.
+        sender: value of From.
+        charset: of ``text``.
+        text: for the sender; CRLF line ends, with an empty line at the end.
+    """
+
+    subject: str
+    postmaster_subject: str
+    sender: str
+    charset: str
+    text: str
 
 
-def text_of(notice: Notice, host: str, *, waited_s: float, lifetime_s: float) -> str:
-    """Words for the sender, CRLF line ends, with an empty line at the end."""
-    text = _TEXTS[notice].format(host=host, waited=span(waited_s), lifetime=span(lifetime_s))
-    return text.replace("\n", "\r\n") + "\r\n"
+def notice_texts(config: Config, warn: Callable[[str], None]) -> dict[Notice, NoticeText]:
+    """The texts of a configuration: those of ``bounce_template_file``, and the built-in ones for what it leaves out.
+
+    Args:
+        warn: told of a template that is wrong, and not used.
+
+    Raises:
+        ConfigError: the file cannot be read or is no template file, or a text names what nobody defined.
+    """
+    name = config.text("bounce_template_file")
+    path = os.path.join(config.directory, name) if name else ""
+    templates = read_templates(path, warn) if path else BUILT_IN
+    texts: dict[Notice, NoticeText] = {}
+    for notice, kind in _KINDS.items():
+        template = templates[kind]
+        said = expanded_lines(template, config, warn, file=path)
+        is_own = template.sender != BUILT_IN[kind].sender
+        texts[notice] = NoticeText(
+            template.subject,
+            template.postmaster_subject or f"Postmaster Copy: {template.subject}",
+            _canonical(template.sender, config) if is_own else _daemon(config),
+            template.charset,
+            "".join(f"{line}\r\n" for line in said) + "\r\n",
+        )
+    return texts
+
+
+def _daemon(config: Config) -> str:
+    address = f"MAILER-DAEMON@{config.text('myorigin').lower()}"
+    if config.text("header_from_format") == "obsolete":
+        return f"{address} (Mail Delivery System)"
+    return f"Mail Delivery System <{address}>"
+
+
+def _canonical(sender: str, config: Config) -> str:
+    """A From value with whole addresses: ``Postmaster <root>`` becomes ``Postmaster <root@our.origin>``."""
+    rewriting = Rewriting(config)
+    nodes = [
+        Mailbox(scan(rewriting.external(node.text))) if isinstance(node, Mailbox) else node
+        for node in parse(scan(sender))
+    ]
+    return " ".join(lines(nodes))

@@ -114,7 +114,7 @@ _WITHOUT_EFFECT: tuple[tuple[str, str], ...] = (
     (
         "notifications have fixed contents",
         """backwards_bounce_logfile_compatibility confirm_delay_cleared enable_threaded_bounces
-        enable_original_recipient error_notice_recipient bounce_template_file lmtp_assume_final""",
+        enable_original_recipient error_notice_recipient lmtp_assume_final""",
     ),
     (
         "the queue is a database: no directories, no file attributes, no files to keep",

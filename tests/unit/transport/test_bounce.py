@@ -238,15 +238,15 @@ def test_losing_the_copy_does_not_undo_the_bounce_but_losing_the_bounce_does() -
 
 
 def test_delay_warnings() -> None:
-    rig = Rig(notify_classes="delay", delay_notice_recipient="watch@far.example")
+    rig = Rig(notify_classes="delay", delay_notice_recipient="watch@far.example", delay_warning_time="1h")
     message = envelope(recipient("u@b.example", "DELAY"), recipient("v@b.example", "FAILURE"))
     asyncio.run(rig.bouncer.delayed(message, CONTENT, [(r, LATE) for r in message.recipients]))
     assert [str(e.recipients[0].address) for e, _ in rig.bag.mail] == ["me@far.example", "watch@far.example"]
     warning = rig.bag.message()
     assert warning["Subject"] == "Delayed Mail (still being retried)"
     text, status, original = warning.iter_parts()
-    assert "1 hour now" in text.get_content()
-    assert "5 days old" in text.get_content()
+    assert "1 hour(s)" in text.get_content()
+    assert "5 day(s) old" in text.get_content()
     groups = status.get_payload()
     assert isinstance(groups, list)
     assert len(groups) == 2
