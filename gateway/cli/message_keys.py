@@ -2,7 +2,7 @@
 
 The message is taken apart as Postfix's own parser does it, because that decides what header_checks and body_checks see:
 where headers end, which lines belong to attached messages, what a boundary is. Source: postmap(1), header_checks(5),
-mime_nesting_limit, mime_boundary_length_limit and header_size_limit of postconf(5); RFC 2045, RFC 2046 §5.1.
+mime_nesting_limit, mime_boundary_length_limit and header_size_limit of postconf(5); RFC 2045, RFC 2046 §5.1, RFC 6532.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ HEADER, BODY = "header", "body"
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _CONTENT_TYPE = re.compile(rb"content-type:", re.IGNORECASE)
 _TOKEN = re.compile(
-    rb'[\s\x00-\x1f]+|(?P<comment>\()|"(?P<quoted>(?:[^"\\]|\\.)*)"?|(?P<special>[)<>@,;:\\/?=])|(?P<atom>[^\s"()<>@,;:\\/?=]+)',
+    rb'[\s\x00-\x1f]+|(?P<comment>\()|"(?P<quoted>(?:[^"\\]|\\.)*)"?'
+    rb'|(?P<special>[)<>@,;:\\/\[\]?=])|(?P<atom>[^\s"()<>@,;:\\/\[\]?=]+)',
     re.DOTALL,
 )
 _PAIR = re.compile(rb"\\(.)", re.DOTALL)
 _COMMENT_PART = re.compile(rb"[^()\\]+|\\.?|[()]", re.DOTALL)
-_TOKENS_LOOKED_AT = 3
+_WORDS_LOOKED_AT = 3
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -57,6 +58,18 @@ class _Level(NamedTuple):
 
     boundary: bytes
     default: _Type
+
+
+class Word(NamedTuple):
+    """A word of a header field, without quotes, or a special character."""
+
+    text: bytes
+    is_quoted: bool = False
+
+    @property
+    def name(self) -> bytes:
+        """In lower case, for comparing; a quoted word is no name."""
+        return b"" if self.is_quoted else self.text.lower()
 
 
 class MessageKeys:
@@ -119,34 +132,35 @@ class MessageKeys:
     def _content_type(self, text: bytes) -> None:
         self._type = _Type.OTHER
         parts = parameters(text)
-        words = next(parts)
-        kind, subtype = words[0].lower() if words else b"", words[2].lower() if words[1:2] == [b"/"] else b""
-        if kind == b"message" and subtype == b"rfc822":
+        kind, slash, subtype = [*(word.name for word in next(parts)), b"", b"", b""][:_WORDS_LOOKED_AT]
+        if slash != b"/":
+            subtype = b""
+        if kind == b"message" and subtype in (b"rfc822", b"global"):
             self._type = _Type.ATTACHED_MESSAGE
         if kind != b"multipart":
             return
         default = _Type.ATTACHED_MESSAGE if subtype == b"digest" else _Type.OTHER
         for words in parts:
-            is_boundary = len(words) == _TOKENS_LOOKED_AT and words[0].lower() == b"boundary" and words[1] == b"="
+            is_boundary = [word.name for word in words[:2]] == [b"boundary", b"="] and len(words) == _WORDS_LOOKED_AT
             if is_boundary and len(self._levels) <= self._limits.nesting:
-                self._levels.append(_Level(words[2][: self._limits.boundary_bytes], default))
+                self._levels.append(_Level(words[2].text[: self._limits.boundary_bytes], default))
 
 
-def parameters(text: bytes) -> Iterator[list[bytes]]:
+def parameters(text: bytes) -> Iterator[list[Word]]:
     """The words of a header field, comments dropped, in lists of up to three, one for each part between semicolons."""
-    words: list[bytes] = []
+    words: list[Word] = []
     at = 0
     while match := _TOKEN.match(text, at):
         at = match.end()
         if match["comment"]:
             at = _comment_end(text, at)
-            continue
-        if match["special"] == b";":
+        elif match["special"] == b";":
             yield words
             words = []
-        elif match.lastgroup and len(words) < _TOKENS_LOOKED_AT:
+        elif match.lastgroup and len(words) < _WORDS_LOOKED_AT:
+            is_quoted = match.lastgroup == "quoted"
             word = match[match.lastgroup]
-            words.append(_PAIR.sub(rb"\1", word) if match.lastgroup == "quoted" else word)
+            words.append(Word(_PAIR.sub(rb"\1", word) if is_quoted else word, is_quoted))
     yield words
 
 

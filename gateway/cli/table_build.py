@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -188,7 +187,7 @@ class Builder:
         key, value = END_MARK
         end = b"\0" if self._has_nulls(target) else b""
         writer.add([(key + end, value + end)], replaces=replaces)
-        writer.add(nis_records(socket.gethostname()), replaces=replaces)
+        writer.add(nis_records(self._config.text("myhostname")), replaces=replaces)
 
     def _has_nulls(self, target: Target) -> bool:
         if self._options.nulls is Nulls.EITHER:

@@ -121,20 +121,16 @@ class Query:
 
     async def _find(self, key: bytes) -> bytes | None:
         text = decoded(key)
-        is_sound = not self._in_utf8 or is_utf8(text)
         for operand in self._options.tables:
             table = self._table(operand)
-            if not is_sound:
-                self._console.warning(f'{table.spec}: non-UTF-8 key "{_masked(text)}": malformed UTF-8')
-                continue
             try:
                 value = table.get(text) if isinstance(table, MemoryTable) else await table.find(text)
             except TableError as error:
                 raise Fatal(f"table {error.table}: query error: {error.message}") from error
             if value is not None:
-                if self._in_utf8 and not is_utf8(value):
-                    raise Fatal(f'table {table.spec}: query error: key "{text}": the value is not UTF-8')
                 return self._content(operand, key, encoded(value))
+            if self._in_utf8 and not is_utf8(text):
+                self._console.warning(f'{table.spec}: non-UTF-8 key "{_masked(text)}": malformed UTF-8')
         return None
 
     def _content(self, operand: str, key: bytes, value: bytes) -> bytes | None:

@@ -37,12 +37,12 @@ def alias_records(lines: Iterable[bytes], problem: Problem, *, in_utf8: bool, fo
 def external(tokens: Iterable[Token]) -> str:
     """The text of a list of addresses: words apart, a blank behind each comma, as postalias(1) stores it."""
     parts: list[str] = []
-    last = ""
+    last = ","  # no blank before the first word
     for token in tokens:
         is_word = not is_operator(token.kind)
-        if parts and (last == "," or token.kind == "<" or (is_word and not is_operator(last))):
+        if last != "," and (token.kind == "<" or (is_word and not is_operator(last))):
             parts.append(" ")
-        parts.append(spelled(token))
+        parts.append(", " if token.kind == "," else spelled(token))
         last = token.kind
     return "".join(parts)
 

@@ -14,7 +14,21 @@ def test_entries() -> None:
     assert [table.get(key) for key in ("a", "A", "c", "g", "x")] == ["b", "b", "d e, f", "2", None]
 
 
-@pytest.mark.parametrize("name", ["", "x", "{}", "{a}", "{=b}", "{a=}", "{ {a} }"])
+def test_quotes_and_braces() -> None:
+    table = InlineTable("inline:x", '{ { "d =" = { e }, f }, g= }', surroundings())
+    assert dict(table.items()) == {'"d ="': "{ e }, f", "g": ""}
+
+
+def test_case_can_be_kept() -> None:
+    table = InlineTable("inline:x", "{ A=b, a=c }", surroundings())
+    assert list(table.items()) == [("a", "c")]
+    table.keep_case()
+    assert list(table.items()) == [("A", "b"), ("a", "c")]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "x", "{}", "{ , }", "{a}", "{=b}", "{ {a} }", "{a=b", "{a=b}}", "{{a=b}c}", '{"a, b"=c}']
+)
 def test_nonsense(name: str) -> None:
     with pytest.raises(ConfigError, match="expected"):
         InlineTable("inline:" + name, name, surroundings())
