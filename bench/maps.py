@@ -5,9 +5,9 @@ postmap on one, :mod:`bench.maps_lookups` on the other. What comes before the se
 time for one key is taken away. Memory is the peak, without that of a process whose table has nothing in it. Where
 Postfix compares the key with each line of a table, it gets fewer keys.
 
-Servers (PostgreSQL, MariaDB, slapd, memcached) are private; behind ``tcp`` and ``socketmap`` is a small one in Python, which
-is what limits both sides there. Left out: ``nis`` (its server needs a machine to itself), ``environ`` and ``unix``
-(what they have is not ours to choose), ``fail`` and ``debug``.
+Servers (PostgreSQL, MariaDB, slapd, memcached) are private; behind ``tcp`` and ``socketmap`` is a small one in Python,
+which is what limits both sides there. Left out: ``nis`` (its server needs a machine to itself), ``environ`` and
+``unix`` (what they have is not ours to choose), ``fail`` and ``debug``.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def _measure(rig: Rig, bench: Bench, kind: Kind, entries: int) -> Iterator[Figur
     rate = Figure("maps", name, "lookup/s")
     memory = Figure("maps", f"{name}, memory", "MB", is_cost=True)
     parallel = Figure("maps", f"{name}, {AT_ONCE} at once", "lookup/s")
-    count = rig.count(kind.lookups)
+    count = rig.count(kind.lookups, least=2000)
     slow = min(count, max(rig.count(kind.line_budget) // entries, 20)) if kind.line_budget else count
     with ExitStack() as stack:
         spec = bench.spec(kind, entries, stack)

@@ -18,7 +18,7 @@ from peers.ports import LOOPBACK
 
 KNOWN, UNKNOWN = "known@relay.example", "unknown@relay.example"
 LISTED, FAR = "someone@listed.example", "someone@far.example"
-DEADLINE_S = 1.0
+DEADLINE_S = 0.5
 # What no test has time for: the deadline of a lookup is the longest that its servers and their time limits may need.
 SHORT_DEADLINE = f"""
 from gateway.hooks import hookimpl

@@ -99,7 +99,7 @@ def test_nothing_is_taken_or_refused_for_good_while_a_table_fails(
     def logged(text: str) -> bool:
         return text in gateway.log_text()[seen:]
 
-    assert gateway.replies(kind) == expected(fails=False)
+    wait_for(lambda: gateway.replies(kind) == expected(fails=False), "the table's answers")
     server.proxy.state = fault
     try:
         assert gateway.replies(kind) == expected(fails=True)

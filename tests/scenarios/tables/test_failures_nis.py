@@ -53,7 +53,7 @@ def test_nothing_is_taken_or_refused_for_good_while_nis_fails(
     def logged(text: str) -> bool:
         return text in gateway.log_text()[seen:]
 
-    assert replies() == expected(fails=False)
+    wait_for(lambda: replies() == expected(fails=False), "the map's answers")
     (nis.stop if is_down else nis.pause)()
     try:
         assert replies() == expected(fails=True)
