@@ -36,10 +36,10 @@ class TransportMap:
         return found.value if found else None
 
     async def of_domain(self, domain: str) -> str | None:
-        """The entry for the domain, a parent of it, or ``*``."""
+        """The entry for the domain, a parent of it, or ``*``, for which tables of patterns are asked too."""
         keys = part_keys(f"@{domain}", self._extensions, Forms.TRANSPORT, style=self._style)
         found = await first_in(self._tables, keys)
-        return found.value if found else await self._tables.find(WILDCARD, is_part=True)
+        return found.value if found else await self._tables.find(WILDCARD)
 
 
 class SenderMap:

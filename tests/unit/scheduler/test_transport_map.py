@@ -68,3 +68,8 @@ def test_senders() -> None:
     assert asyncio.run(look()) == ["null", "own", "domain", None, None, "name", "name"]
     assert not sender_map("")
     assert asyncio.run(sender_map("").of(Address.NULL)) is None
+
+
+def test_patterns_are_asked_for_the_wildcard_too() -> None:
+    found = TransportMap(tables("regexp:{{/^[*]/\tslow:}}"), Extensions())
+    assert asyncio.run(found.of_domain("a.example")) == "slow:"
