@@ -22,6 +22,7 @@ _SKIP_LIMIT = 10_240_000  # octets of refused chunks a session may make us read 
 END_OF_MESSAGE = "END-OF-MESSAGE"
 """The verb of a refusal after the last octet, as Postfix logs it."""
 
+_SUMMARIZED = tuple((row.verb, row.verb.lower()) for row in (*ROWS, UNKNOWN))
 _BETWEEN_COMMANDS = frozenset({State.GREETED, State.IDLE, State.MAIL, State.RCPT})
 
 
@@ -118,10 +119,16 @@ class SessionBase:
     @property
     def summary(self) -> str:
         """Commands as the "disconnect from" log line ends: ``ehlo=1 mail=1 rcpt=0/1 commands=2/3``."""
-        counts = self.counts
-        words = [_count_text(row.verb.lower(), *counts[row.verb]) for row in (*ROWS, UNKNOWN) if row.verb in counts]
-        accepted, total = (sum(column) for column in zip((0, 0), *counts.values(), strict=True))
-        return " ".join((*words, _count_text("commands", accepted, total)))
+        words = ""
+        accepted = total = 0
+        for verb, name in _SUMMARIZED:
+            count = self.counts.get(verb)
+            if count is not None:
+                good, every = count
+                accepted += good
+                total += every
+                words += f"{name}={every} " if good == every else f"{name}={good}/{every} "
+        return f"{words}commands={total}" if accepted == total else f"{words}commands={accepted}/{total}"
 
     @property
     def place(self) -> str:
@@ -197,7 +204,3 @@ class SessionBase:
         self._pos += self._skip_left
         self.state = self._after_skip
         return None
-
-
-def _count_text(name: str, accepted: int, total: int) -> str:
-    return f"{name}={total}" if accepted == total else f"{name}={accepted}/{total}"
