@@ -1,26 +1,26 @@
 """Connections to MySQL and MariaDB for ``mysql:`` tables, on PyMySQL.
 
-A query goes out as the text it is and its values come back as the text the server makes of them. The connection's
-socket is ours, so that an answer has an end in time and size. Source: MySQL's manual, "String Literals", "Server SQL
-Modes"; PyMySQL's documentation.
+A query goes out as the text it is and its values come back as the text the server makes of them. Source: MySQL's
+manual, "String Literals", "Server SQL Modes"; PyMySQL's documentation.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import io
 import socket
 import ssl
-import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import msgspec
 import pymysql
 from pymysql.charset import charset_by_name
 from pymysql.converters import conversions, escape_string
 
+from gateway.maps.mysql_wire import Wire
 from gateway.maps.sql_pool import (
-    ANSWER_LIMIT,
     CONNECT_TIMEOUT_S,
     QUERY_TIMEOUT_S,
     Connection,
@@ -32,14 +32,14 @@ from gateway.maps.sql_pool import (
     decoded_values,
 )
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+T = TypeVar("T")
 
 # How a server that goes down or ends one connection answers a query: 1053 shutdown, 1927 and 3169 killed, 4031 idle.
 _LOST = frozenset((1053, 1927, 3169, 4031))
 KILL_TIMEOUT_S = 2.0
 
 _NO_TYPES = {kind: encode for kind, encode in conversions.items() if not isinstance(kind, int)}
+_QUERY = b"\x03"  # COM_QUERY
 
 
 def checked_charset(name: str) -> str:
@@ -121,16 +121,20 @@ class MysqlServer(Server, frozen=True):
     needs_result_set: bool
     tls: Tls | None
 
-    def connect(self, host: Host) -> Connection:
+    async def connect(self, host: Host) -> Connection:
         """As :class:`gateway.maps.sql_pool.Server`."""
         try:
-            return _Connection(host, *self.logged_in(host, CONNECT_TIMEOUT_S), self)
+            connection = await _in_thread(
+                lambda: _Connection(host, *self.logged_in(host, CONNECT_TIMEOUT_S), self), _Connection.close
+            )
         except Exception as error:
             raise HostError(_text_of(error)) from error
+        connection.wire.watch()
+        return connection
 
-    def logged_in(self, host: Host, seconds: float) -> tuple[pymysql.Connection, _Wire]:
+    def logged_in(self, host: Host, seconds: float) -> tuple[pymysql.Connection, Wire]:
         """A connection that takes queries, made within ``seconds`` for each address of the host; raises anything."""
-        wire = _Wire(_socket(host, seconds), seconds)
+        wire = Wire(_socket(host, seconds), seconds)
         try:
             connection = pymysql.Connection(
                 user=self.user or None,
@@ -175,59 +179,8 @@ def _socket(host: Host, seconds: float) -> socket.socket:
     return remote
 
 
-class _Wire:
-    """What PyMySQL uses of a socket, with an end: :meth:`begin` gives the next answer its time and size."""
-
-    def __init__(self, raw: socket.socket, seconds: float) -> None:
-        self.raw = raw
-        self.why = ""
-        self.begin(seconds)
-
-    def begin(self, seconds: float) -> None:
-        self._seconds, self._until, self._left = seconds, time.monotonic() + seconds, ANSWER_LIMIT
-        self.raw.settimeout(seconds)
-
-    def settimeout(self, _seconds: float | None) -> None:
-        """PyMySQL's own wishes are for each read, not for the whole."""
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Incoming(self))
-
-    def receive(self, buffer: WriteableBuffer) -> int:
-        if self._left <= 0:
-            self.why = f"the answer is larger than {ANSWER_LIMIT} octets"
-        elif time.monotonic() >= self._until:
-            self.why = f"no answer within {self._seconds:g} s"
-        else:
-            try:
-                count = self.raw.recv_into(buffer)
-            except TimeoutError:
-                self.why = f"no answer within {self._seconds:g} s"
-                raise
-            self._left -= count
-            return count
-        raise OSError(self.why)
-
-    def sendall(self, data: bytes) -> None:
-        self.raw.sendall(data)
-
-    def close(self) -> None:
-        self.raw.close()
-
-
-class _Incoming(io.RawIOBase):
-    def __init__(self, wire: _Wire) -> None:
-        self._wire = wire
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        return self._wire.receive(buffer)
-
-
 class _Context(ssl.SSLContext):
-    """Puts TLS under a :class:`_Wire`."""
+    """Puts TLS under a :class:`Wire`."""
 
     def wrap_socket(self, sock: Any, server_hostname: str | None = None) -> Any:  # type: ignore[override]
         sock.raw = super().wrap_socket(sock.raw, server_hostname=server_hostname)
@@ -235,30 +188,42 @@ class _Context(ssl.SSLContext):
 
 
 class _Connection(Connection):
-    def __init__(self, host: Host, connection: pymysql.Connection, wire: _Wire, server: MysqlServer) -> None:
-        self.host = host
-        self._connection, self._wire, self._server = connection, wire, server
+    def __init__(self, host: Host, connection: pymysql.Connection, wire: Wire, server: MysqlServer) -> None:
+        self.host, self.wire = host, wire
+        self._connection, self._server = connection, server
+        self._killing: asyncio.Task[None] | None = None
         try:
             modes = self._ask("SELECT @@sql_mode")[0] or b""
         except BaseException:
-            self.close()
+            wire.close()
             raise
         self._has_backslash = b"NO_BACKSLASH_ESCAPES" not in modes
         self.is_ordinary = self._has_backslash and b"ANSI_QUOTES" not in modes
+
+    @property
+    def is_broken(self) -> bool:
+        return self.wire.is_broken
 
     def quote(self, part: str) -> str:
         # Escaped as text and encoded afterwards: in no character set can an octet of a letter swallow the backslash.
         return str(escape_string(part)) if self._has_backslash else part.replace("'", "''")
 
-    def run(self, query: str) -> list[str | None]:
-        self._wire.begin(QUERY_TIMEOUT_S)
+    async def run(self, query: str) -> list[str | None]:
         try:
-            values = self._ask(query)
+            octets = _QUERY + query.encode(self._connection.encoding)
         except UnicodeEncodeError as error:
             raise QueryError(f"the key cannot be said in the character set {self._server.charset}") from error
+        try:
+            await self.wire.fetch(len(octets).to_bytes(4, "little") + octets, QUERY_TIMEOUT_S)
+            values = self._ask(query)
         except pymysql.Error as error:
-            raise self._meaning_of(error) from error
+            is_lost = not self._connection.open or (error.args and error.args[0] in _LOST)
+            raise (Lost if is_lost else QueryError)(_text_of(error)) from error
         except QueryError:
+            if self.wire.why:
+                self._killing = asyncio.get_running_loop().create_task(self._kill())
+            raise
+        except Lost:
             raise
         except Exception as error:
             # A server that talks nonsense makes the driver stumble in many ways.
@@ -266,6 +231,7 @@ class _Connection(Connection):
         return decoded_values(values, self._connection.encoding)
 
     def _ask(self, query: str) -> list[bytes | None]:
+        """Blocks while the connection is made; later everything has come already."""
         values: list[bytes | None] | None = None
         is_one = True
         with self._connection.cursor() as cursor:
@@ -282,25 +248,35 @@ class _Connection(Connection):
             raise QueryError("the query gives no result set (require_result_set)")
         return values or []
 
-    def _meaning_of(self, error: pymysql.Error) -> Lost | QueryError:
-        if self._wire.why:
-            self._kill()
-            return QueryError(self._wire.why, is_spent=True)
-        is_lost = not self._connection.open or (error.args and error.args[0] in _LOST)
-        return (Lost if is_lost else QueryError)(_text_of(error))
-
-    def _kill(self) -> None:
+    async def _kill(self) -> None:
         """End what the server still works on, for nobody: each try would add another such query."""
-        with contextlib.suppress(Exception):
+
+        def kill() -> None:
             connection, wire = self._server.logged_in(self.host, KILL_TIMEOUT_S)
             with contextlib.closing(wire), connection:
                 connection.kill(self._connection.thread_id())
 
-    def close(self) -> None:
         with contextlib.suppress(Exception):
-            if self._connection.open:
-                self._connection.close()
-        self._wire.close()
+            await _in_thread(kill, lambda _: None)
+
+    def close(self) -> None:
+        self.wire.close()
+
+
+async def _in_thread(call: Callable[[], T], unwanted: Callable[[T], None]) -> T:
+    """What a blocking call returns; in a thread of its own, so that a dead server holds up nobody's.
+
+    Args:
+        unwanted: takes what is returned after nobody waits for it any more.
+    """
+    thread = ThreadPoolExecutor(1, thread_name_prefix="mysql")
+    called = thread.submit(call)
+    thread.shutdown(wait=False)
+    try:
+        return await asyncio.shield(asyncio.wrap_future(called))
+    except asyncio.CancelledError:
+        called.add_done_callback(lambda done: None if done.exception() else unwanted(done.result()))
+        raise
 
 
 def _text_of(error: Exception) -> str:

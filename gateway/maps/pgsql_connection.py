@@ -1,15 +1,14 @@
 """Connections to PostgreSQL for ``pgsql:`` tables, on psycopg's layer for libpq.
 
 A query goes out as the text it is and its values come back as the text the server makes of them: no types are read, no
-parameters are bound. Source: libpq's manual, "Asynchronous Command Processing", "Escaping Strings".
+parameters are bound. The socket is watched while the connection is idle too, so that one the server ends is not used
+again. Source: libpq's manual, "Asynchronous Command Processing", "Escaping Strings".
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import select
-import time
-from typing import NoReturn
 
 import psycopg
 from psycopg import conninfo, pq
@@ -59,10 +58,10 @@ class PostgresqlServer(Server, frozen=True):
     dbname: str
     encoding: str
 
-    def connect(self, host: Host) -> Connection:
+    async def connect(self, host: Host) -> Connection:
         """As :class:`gateway.maps.sql_pool.Server`."""
         try:
-            return _Connection(host, psycopg.connect(self._conninfo(host), autocommit=True))
+            return _Connection(host, await psycopg.AsyncConnection.connect(self._conninfo(host), autocommit=True))
         except (psycopg.Error, UnicodeError, ValueError, OSError) as error:
             raise HostError(_one_line(error)) from error
 
@@ -80,14 +79,57 @@ class PostgresqlServer(Server, frozen=True):
         return conninfo.make_conninfo("", **(ours | given))
 
 
+class _Answer:
+    """The answer to one question, as its results come in.
+
+    Attributes:
+        done: set with nothing when the answer is complete; fails with QueryError or Lost.
+    """
+
+    def __init__(self, done: asyncio.Future[None]) -> None:
+        self.done = done
+        self.values: list[bytes | None] = []
+        self.failure = ""
+        self._is_ended, self._size = True, 0
+
+    def take(self, result: pq.abc.PGresult) -> None:
+        """One more result: a row, or the end of a statement. The last statement's rows are the answer.
+
+        Raises:
+            QueryError: the answer is too large, or none that can be read on.
+        """
+        status = result.status
+        if self._is_ended:
+            self.values = []
+        self._is_ended = status != _SINGLE_TUPLE
+        if status == _SINGLE_TUPLE:
+            row = [result.get_value(0, column) for column in range(result.nfields)]
+            self.values += row
+            self._size += sum(map(len, filter(None, row)))
+            if self._size > ANSWER_LIMIT:
+                raise QueryError(f"the answer is larger than {ANSWER_LIMIT} octets", is_spent=True)
+        elif status in _FAILED:
+            self.failure = _one_line(result.error_message.decode("utf-8", "replace"))
+        elif status not in (_TUPLES_OK, _COMMAND_OK):
+            raise QueryError(f"a query that gives no rows but {pq.ExecStatus(status).name}", is_spent=True)
+
+
 class _Connection(Connection):
-    def __init__(self, host: Host, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    def __init__(self, host: Host, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
         self.host = host
         self._connection, self._pgconn = connection, connection.pgconn
         self._escaping = pq.Escaping(self._pgconn)
         self.is_ordinary = self._pgconn.parameter_status(b"standard_conforming_strings") == b"on"
-        self._poll = select.poll()
-        self._poll.register(self._pgconn.socket, select.POLLIN)
+        self._loop = asyncio.get_running_loop()
+        self._socket = self._pgconn.socket
+        self._answer: _Answer | None = None
+        self._cancelling: asyncio.Task[None] | None = None
+        self._is_broken = False
+        self._loop.add_reader(self._socket, self._readable)
+
+    @property
+    def is_broken(self) -> bool:
+        return self._is_broken
 
     def quote(self, part: str) -> str:
         try:
@@ -95,68 +137,79 @@ class _Connection(Connection):
         except (psycopg.Error, UnicodeError) as error:
             raise QueryError(_one_line(error)) from error
 
-    def run(self, query: str) -> list[str | None]:
+    async def run(self, query: str) -> list[str | None]:
+        answer = self._answer = _Answer(self._loop.create_future())
+        timer = self._loop.call_later(QUERY_TIMEOUT_S, self._give_up)
         try:
-            values, failure = self._run(query.encode(), time.monotonic() + QUERY_TIMEOUT_S)
+            self._pgconn.send_query(query.encode())
+            self._pgconn.set_single_row_mode()  # so that a large answer is noticed before all of it is in memory
+            if self._pgconn.flush():
+                self._loop.add_writer(self._socket, self._writable)
+            await answer.done
         except (psycopg.Error, OSError) as error:
             raise Lost(_one_line(error)) from error
-        if failure:
-            raise (QueryError if self._pgconn.status == pq.ConnStatus.OK else Lost)(failure)
-        return decoded_values(values)
-
-    def _run(self, query: bytes, until: float) -> tuple[list[bytes | None], str]:
-        """The values of the last statement's rows, and what the server complained of."""
-        self._pgconn.send_query(query)
-        self._pgconn.set_single_row_mode()  # so that a large answer is noticed before all of it is in memory
-        if self._pgconn.flush():
-            self._flush(until)
-        values: list[bytes | None] = []
-        is_ended, failure, size = True, "", 0
-        while (result := self._next(until)) is not None:
-            status = result.status
-            if is_ended:
-                values = []
-            is_ended = status != _SINGLE_TUPLE
-            if status == _SINGLE_TUPLE:
-                row = [result.get_value(0, column) for column in range(result.nfields)]
-                values += row
-                size += sum(map(len, filter(None, row)))
-                if size > ANSWER_LIMIT:
-                    raise QueryError(f"the answer is larger than {ANSWER_LIMIT} octets", is_spent=True)
-            elif status in _FAILED:
-                failure = _one_line(result.error_message.decode("utf-8", "replace"))
-            elif status not in (_TUPLES_OK, _COMMAND_OK):
-                raise QueryError(f"a query that gives no rows but {pq.ExecStatus(status).name}", is_spent=True)
-        return values, failure
-
-    def _next(self, until: float) -> pq.abc.PGresult | None:
-        while self._pgconn.is_busy():
-            self._wait(until)
-            self._pgconn.consume_input()
-        return self._pgconn.get_result()
-
-    def _flush(self, until: float) -> None:
-        self._poll.modify(self._pgconn.socket, select.POLLIN | select.POLLOUT)
-        try:
-            while self._pgconn.flush():
-                self._wait(until)
-                self._pgconn.consume_input()
         finally:
-            self._poll.modify(self._pgconn.socket, select.POLLIN)
+            self._answer = None
+            timer.cancel()
+        if answer.failure:
+            is_lost = self._pgconn.status != pq.ConnStatus.OK
+            raise (Lost if is_lost else QueryError)(answer.failure)
+        return decoded_values(answer.values)
 
-    def _wait(self, until: float) -> None:
-        if not self._poll.poll(max(0.0, until - time.monotonic()) * 1000):
-            self._give_up()
+    def _readable(self) -> None:
+        try:
+            self._pgconn.consume_input()
+            answer = self._answer
+            if answer is None:  # nothing was asked: a notice, or the end
+                if self._pgconn.status != pq.ConnStatus.OK:
+                    self._end(OSError("closed"))
+                return
+            while not self._pgconn.is_busy():
+                result = self._pgconn.get_result()
+                if result is None:
+                    self._end(None)
+                    return
+                answer.take(result)
+        except (psycopg.Error, OSError, QueryError) as error:
+            self._end(error)
 
-    def _give_up(self) -> NoReturn:
+    def _end(self, error: Exception | None) -> None:
+        if error is not None:
+            self._is_broken = True
+            self._loop.remove_reader(self._socket)
+        if self._answer is None or self._answer.done.done():
+            return
+        if error is None:
+            self._answer.done.set_result(None)
+        else:
+            self._answer.done.set_exception(error)
+
+    def _writable(self) -> None:
+        try:
+            if self._pgconn.flush():
+                return
+        except psycopg.Error as error:
+            self._end(error)
+        self._loop.remove_writer(self._socket)
+
+    def _give_up(self) -> None:
+        self._end(QueryError(f"no answer within {QUERY_TIMEOUT_S:g} s", is_spent=True))
         # Without it the server would work on, for nobody, and each try would add another such query.
-        with contextlib.suppress(psycopg.Error, OSError):
-            self._connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)
-        raise QueryError(f"no answer within {QUERY_TIMEOUT_S:g} s", is_spent=True)
+        self._cancelling = self._loop.create_task(self._cancel())
+
+    async def _cancel(self) -> None:
+        try:
+            with contextlib.suppress(psycopg.Error, OSError):
+                await self._connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)
+        finally:
+            self._pgconn.finish()
 
     def close(self) -> None:
-        with contextlib.suppress(psycopg.Error, OSError):
-            self._connection.close()
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+        if self._cancelling is None:
+            self._pgconn.finish()
 
 
 def _one_line(text: object) -> str:

@@ -2,13 +2,14 @@
 
 Tables with the same servers, database and user share one pool in a process. Hosts are tried in random order,
 UNIX-domain sockets first; one that failed is left alone for a while; a connection nobody used for a while is closed.
-Knows no driver. Source: ``hosts`` of mysql_table(5), pgsql_table(5); ``idle_interval``, ``retry_interval`` of 3.9.
+Knows no driver. Lives in one event loop. Source: ``hosts`` of mysql_table(5), pgsql_table(5); ``idle_interval``,
+``retry_interval`` of Postfix 3.9.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 
@@ -22,6 +23,10 @@ CONNECT_TIMEOUT_S = 10.0
 QUERY_TIMEOUT_S = 20.0
 ANSWER_LIMIT = 4 << 20
 """Octets a server may answer to one question."""
+GIVE_UP_S = 45.0
+"""A lookup that took so long begins no other wait or try; the one that is under way ends below 100 s."""
+WAITING_LIMIT = 1000
+"""Lookups that may wait for a connection; more are refused at once."""
 
 
 class HostError(GatewayError):
@@ -89,7 +94,7 @@ def decoded_values(values: Sequence[bytes | None], encoding: str = "utf-8") -> l
 
 
 class Connection(ABC):
-    """A live connection; used by one thread at a time.
+    """A live connection; asked one question at a time.
 
     Attributes:
         host: where it goes.
@@ -98,6 +103,11 @@ class Connection(ABC):
 
     host: Host
     is_ordinary: bool = True
+
+    @property
+    def is_broken(self) -> bool:
+        """True when it was seen to be of no more use while it was idle."""
+        return False
 
     @abstractmethod
     def quote(self, part: str) -> str:
@@ -108,7 +118,7 @@ class Connection(ABC):
         """
 
     @abstractmethod
-    def run(self, query: str) -> list[str | None]:
+    async def run(self, query: str) -> list[str | None]:
         """The values of all rows, row by row; empty when the query gives no rows.
 
         Raises:
@@ -119,7 +129,7 @@ class Connection(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Close it. Never raises, never waits."""
+        """Close it, whatever it does. Never raises, never waits."""
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -135,7 +145,7 @@ class Server(msgspec.Struct, frozen=True):
     idle_s: int
     retry_s: int
 
-    def connect(self, host: Host) -> Connection:
+    async def connect(self, host: Host) -> Connection:
         """A new connection.
 
         Raises:
@@ -145,7 +155,7 @@ class Server(msgspec.Struct, frozen=True):
 
 
 class Pool:
-    """The connections of one :class:`Server`; asked by threads.
+    """The connections of one :class:`Server`.
 
     Args:
         server: where they go.
@@ -155,20 +165,17 @@ class Pool:
 
     def __init__(self, server: Server, clock: Callable[[], float], limit: int = CONNECTIONS) -> None:
         self._server, self._clock, self._limit = server, clock, limit
-        self._changed = threading.Condition()
+        self._places = asyncio.Semaphore(limit)  # for questions under way; each has one connection at most
+        self._waiting = 0
         self._idle: list[tuple[float, Connection]] = []  # since when; the latest used last
-        self._open = 0
         self._dead: dict[Host, tuple[float, str]] = {}  # until when, and why
         self._is_closed = False
 
-    def ask(
-        self, question: Callable[[Connection], str], until: float, failed: Callable[[str], None]
-    ) -> list[str | None]:
+    async def ask(self, question: Callable[[Connection], str], failed: Callable[[str], None]) -> list[str | None]:
         """Ask the first host that answers.
 
         Args:
             question: the query for a connection.
-            until: the clock's time when a wait or another try is not begun any more.
             failed: takes the reason why a host could not be used, once for each time it goes down.
 
         Returns:
@@ -177,11 +184,47 @@ class Pool:
         Raises:
             Unanswered: no host could be used, or every one refused the query.
         """
+        until = self._clock() + GIVE_UP_S
+        if self._places.locked():
+            await self._wait_for_place()
+        else:
+            await self._places.acquire()  # at once
+        try:
+            return await self._ask(question, until, failed)
+        finally:
+            self._places.release()
+
+    def tend(self) -> bool:
+        """Close what was idle for too long.
+
+        Returns:
+            False when no idle connection is left to look after.
+        """
+        latest = self._clock() - self._server.idle_s
+        for since, connection in self._idle:
+            if since <= latest:
+                connection.close()
+        self._idle = [(since, connection) for since, connection in self._idle if since > latest]
+        return bool(self._idle)
+
+    def close(self) -> None:
+        """Close the connections, those in use when they come back."""
+        self._is_closed = True
+        for _, connection in self._idle:
+            connection.close()
+        self._idle.clear()
+
+    async def _ask(
+        self, question: Callable[[Connection], str], until: float, failed: Callable[[str], None]
+    ) -> list[str | None]:
         refusals: dict[Host, str] = {}
         while True:
-            connection, is_fresh = self._take(refusals, until, failed)
+            connection = self._reused(refusals)
+            is_fresh = connection is None
+            if connection is None:
+                connection = await self._connected(refusals, until, failed)
             try:
-                values = connection.run(question(connection))
+                values = await connection.run(question(connection))
             except QueryError as error:
                 refusals[connection.host] = str(error)
                 (self._drop if error.is_spent else self._give_back)(connection)
@@ -190,64 +233,41 @@ class Pool:
                 if is_fresh:
                     self._bury(connection.host, str(error), failed)
             except BaseException:
-                self._discard(connection)
+                connection.close()
                 raise
             else:
                 self._give_back(connection)
                 return values
 
-    def tend(self) -> bool:
-        """Close what was idle for too long.
-
-        Returns:
-            False when no connection is left to look after.
-        """
-        latest = self._clock() - self._server.idle_s
-        with self._changed:
-            old = [connection for since, connection in self._idle if since <= latest]
-            self._idle = [(since, connection) for since, connection in self._idle if since > latest]
-            self._open -= len(old)
-            is_any_left = self._open > 0
-        for connection in old:
-            connection.close()
-        return is_any_left
-
-    def close(self) -> None:
-        """Close the connections, those in use when they come back."""
-        with self._changed:
-            self._is_closed = True
-            idle, self._idle = self._idle, []
-            self._open -= len(idle)
-        for _, connection in idle:
-            connection.close()
-
     # -- connections in and out ------------------------------------------------------------------------------------
 
-    def _take(self, refusals: dict[Host, str], until: float, failed: Callable[[str], None]) -> tuple[Connection, bool]:
-        """An idle connection, or a new one (True) where there is room; UNIX-domain sockets first."""
-        with self._changed:
-            while True:
-                usable = [at for at, (_, connection) in enumerate(self._idle) if connection.host not in refusals]
-                if usable:
-                    at = max(usable, key=lambda at: (self._idle[at][1].host.is_local, at))
-                    return self._idle.pop(at)[1], False
-                if self._open < self._limit:
-                    self._open += 1
-                    break
-                if self._idle:  # to hosts that refused this query
-                    self._idle.pop(0)[1].close()
-                    break
-                if not self._changed.wait(until - self._clock()):
-                    raise Unanswered(f"all {self._limit} connections are in use")
-        connection = None
+    async def _wait_for_place(self) -> None:
+        if self._waiting >= WAITING_LIMIT:
+            raise Unanswered(f"{self._waiting} lookups are waiting already")
+        self._waiting += 1
         try:
-            connection = self._connect(refusals, until, failed)
+            async with asyncio.timeout(GIVE_UP_S):
+                await self._places.acquire()
+        except TimeoutError:
+            raise Unanswered(f"all {self._limit} connections are in use") from None
         finally:
-            if connection is None:
-                self._release()
-        return connection, True
+            self._waiting -= 1
 
-    def _connect(self, refusals: dict[Host, str], until: float, failed: Callable[[str], None]) -> Connection:
+    def _reused(self, refusals: dict[Host, str]) -> Connection | None:
+        """An idle connection, the latest used one; UNIX-domain sockets first."""
+        best = -1
+        for at, (_, connection) in enumerate(self._idle):
+            if connection.is_broken:
+                self._drop(connection)
+                return self._reused(refusals)
+            if connection.host not in refusals and (
+                best < 0 or connection.host.is_local or not self._idle[best][1].host.is_local
+            ):
+                best = at
+        return self._idle.pop(best)[1] if best >= 0 else None
+
+    async def _connected(self, refusals: dict[Host, str], until: float, failed: Callable[[str], None]) -> Connection:
+        """A new connection to a host that has not refused this query; UNIX-domain sockets first."""
         hosts = [host for host in self._server.hosts if host not in refusals]
         random.shuffle(hosts)
         for host in sorted(hosts, key=lambda host: not host.is_local):
@@ -257,7 +277,7 @@ class Pool:
             if now >= until:
                 break
             try:
-                connection = self._server.connect(host)
+                connection = await self._server.connect(host)
             except HostError as error:
                 self._bury(host, str(error), failed)
             else:
@@ -279,36 +299,21 @@ class Pool:
         failed(f"{host.name}: {why}")
 
     def _give_back(self, connection: Connection) -> None:
-        with self._changed:
-            is_closed = self._is_closed
-            if is_closed:
-                self._open -= 1
-            else:
-                self._idle.append((self._clock(), connection))
-            self._changed.notify()
-        if is_closed:
+        if self._is_closed:
             connection.close()
+            return
+        if len(self._idle) >= self._limit:  # one to a host that refused a query, while another was made
+            self._idle.pop(0)[1].close()
+        self._idle.append((self._clock(), connection))
 
     def _drop(self, connection: Connection) -> None:
         """Forget a broken connection and the idle ones to its host: what broke it, a restart for example, may have
         broken them too."""
-        self._discard(connection)
-        with self._changed:
-            stale = [idle for _, idle in self._idle if idle.host == connection.host]
-            self._idle = [(since, idle) for since, idle in self._idle if idle.host != connection.host]
-            self._open -= len(stale)
-            self._changed.notify_all()
-        for idle in stale:
-            idle.close()
-
-    def _discard(self, connection: Connection) -> None:
         connection.close()
-        self._release()
-
-    def _release(self) -> None:
-        with self._changed:
-            self._open -= 1
-            self._changed.notify()
+        for _, idle in self._idle:
+            if idle.host == connection.host:
+                idle.close()
+        self._idle = [(since, idle) for since, idle in self._idle if idle.host != connection.host]
 
 
 class SharedPools:
@@ -316,23 +321,24 @@ class SharedPools:
 
     def __init__(self) -> None:
         self._pools: dict[Hashable, tuple[Pool, int]] = {}
-        self._lock = threading.Lock()
 
-    def join(self, server: Server, clock: Callable[[], float]) -> Pool:
-        """The pool for these servers; :meth:`leave` it as often as it was joined."""
-        with self._lock:
-            pool, users = self._pools.get((server, clock)) or (Pool(server, clock), 0)
-            self._pools[server, clock] = pool, users + 1
-            return pool
+    def join(self, key: Hashable, server: Server, clock: Callable[[], float]) -> Pool:
+        """The pool for these servers; :meth:`leave` it as often as it was joined.
 
-    def leave(self, server: Server, clock: Callable[[], float]) -> None:
+        Args:
+            key: what else must be the same, such as the event loop.
+        """
+        pool, users = self._pools.get((key, server, clock)) or (Pool(server, clock), 0)
+        self._pools[key, server, clock] = pool, users + 1
+        return pool
+
+    def leave(self, key: Hashable, server: Server, clock: Callable[[], float]) -> None:
         """One table less uses the pool; the last one closes it."""
-        with self._lock:
-            pool, users = self._pools.pop((server, clock))
-            if users > 1:
-                self._pools[server, clock] = pool, users - 1
-                return
-        pool.close()
+        pool, users = self._pools.pop((key, server, clock))
+        if users > 1:
+            self._pools[key, server, clock] = pool, users - 1
+        else:
+            pool.close()
 
 
 SHARED_POOLS = SharedPools()

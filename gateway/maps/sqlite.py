@@ -16,49 +16,86 @@ from collections.abc import Generator
 
 from gateway.maps.client_file import ClientFile
 from gateway.maps.source import CHECK_INTERVAL_S, Surroundings
-from gateway.maps.sql import QueriedTable
+from gateway.maps.sql import Questions
 from gateway.maps.sql_pool import ANSWER_LIMIT, QUERY_TIMEOUT_S
 from gateway.maps.sql_query import Dialect
+from gateway.maps.table import BlockingTable
 from gateway.model.errors import TableError
 
 BUSY_TIMEOUT_S = 5.0
 """How long a lookup waits for whoever writes to the database."""
-STEPS_BETWEEN_LOOKS = 100_000
-"""Instructions of SQLite's machine between two looks at the clock: about a millisecond."""
+STEPS_BETWEEN_LOOKS = 10_000
+"""Instructions of SQLite's machine between two looks at the clock: about a tenth of a millisecond."""
+STEPS_AT_ONCE = 20_000
+"""Instructions that a lookup may take while everything else waits; an indexed one takes some ten."""
+THREADS_INTERVAL_S = 10.0
+"""How long lookups go to threads after one that needed more, or met a writer."""
 
 
-class SqliteTable(QueriedTable):
+class SqliteTable(BlockingTable):
     """The first column of the rows; text behind the first statement is not looked at.
 
-    A file that was replaced is opened anew, by lookups that begin a second later or more.
+    A lookup that needs few steps is made at once; one that needs more, or that would wait for a writer, in a thread,
+    and the others then too for a while. A file that was replaced is opened anew within a second.
     """
 
     def __init__(self, spec: str, name: str, around: Surroundings) -> None:
+        super().__init__(spec)
         file = ClientFile.open(spec, name, around)
-        super().__init__(spec, file, Dialect.SQLITE, around)
+        self._questions = Questions(spec, file, Dialect.SQLITE, around)
         self._path = os.path.join(around.directory, file.text("dbpath", low=1))
         file.warn_unused()
         self._clock = around.clock
         self._local = threading.local()
+        self._in_threads_until = -math.inf
+        self._is_closed = False
         try:
-            _Database(self._path, waits=False)
+            _Database(self._path, 0)
         except sqlite3.Error as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
                 file.fail("dbpath", f"cannot open {self._path}: {error}")
 
+    async def find(self, key: str) -> str | None:
+        """What the database says; None at once for keys that the query, the result format or ``domain`` leave out.
+
+        Raises:
+            TableError: the database is locked, broken, too slow, or gone.
+        """
+        wanted = await self._questions.wanted(key)
+        if wanted is None:
+            return None
+        if self._clock() >= self._in_threads_until and not self._is_closed:
+            try:
+                return self._ask(wanted, self._database(0), STEPS_AT_ONCE)
+            except sqlite3.Error:
+                self._in_threads_until = self._clock() + THREADS_INTERVAL_S
+            except OSError as error:
+                raise TableError(self.spec, f"{error}") from error
+        return await super().find(wanted)
+
     def ask(self, key: str) -> str | None:
         """As :class:`gateway.maps.table.BlockingTable`."""
-        query = self.query.fill(key, _quoted)
-        assert query is not None, "find() asks for keys that the query accepts"
         try:
-            with contextlib.closing(self._database().rows(query)) as values:
-                return self.results.expand(key, values)
-        except (sqlite3.Error, sqlite3.Warning, OSError) as error:
+            return self._ask(key, self._database(BUSY_TIMEOUT_S), 0)
+        except (sqlite3.Error, OSError) as error:
             raise TableError(self.spec, f"{error}") from error
+
+    async def close(self) -> None:
+        """Take no more lookups; the databases are closed with their threads."""
+        self._is_closed = True
+        self._local.__dict__.clear()
+        await super().close()
+
+    def _ask(self, key: str, database: _Database, steps: int) -> str | None:
+        query = self._questions.query.fill(key, _quoted)
+        assert query is not None, "wanted() gives keys that the query accepts"
+        try:
+            with contextlib.closing(database.rows(query, steps)) as values:
+                return self._questions.results.expand(key, values)
         except UnicodeDecodeError as error:
             raise TableError(self.spec, "the answer has a value that is not UTF-8") from error
 
-    def _database(self) -> _Database:
+    def _database(self, busy_timeout_s: float) -> _Database:
         """The thread's own connection to the file that is there now."""
         database: _Database | None = getattr(self._local, "database", None)
         now = self._clock()
@@ -67,7 +104,7 @@ class SqliteTable(QueriedTable):
             if database.stamp != _stamp(self._path):
                 database = None
         if database is None:
-            database = self._local.database = _Database(self._path)
+            database = self._local.database = _Database(self._path, busy_timeout_s)
             database.next_look = now + CHECK_INTERVAL_S
         return database
 
@@ -79,13 +116,14 @@ class _Database:
         sqlite3.Error: the file cannot be opened, or is no database.
     """
 
-    def __init__(self, path: str, *, waits: bool = True) -> None:
+    def __init__(self, path: str, busy_timeout_s: float) -> None:
         self.stamp = _stamp(path)
         self.next_look = 0.0
         self._until = math.inf
+        self._looks_left = 0
         self._connection = sqlite3.connect(
             f"file:{urllib.parse.quote(os.fsencode(path))}?mode=ro",
-            timeout=BUSY_TIMEOUT_S if waits else 0,
+            timeout=busy_timeout_s,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=0,  # no two queries are the same text
@@ -96,9 +134,18 @@ class _Database:
         self._connection.text_factory = bytes
         self._connection.set_progress_handler(self._is_late, STEPS_BETWEEN_LOOKS)
 
-    def rows(self, query: str) -> Generator[str | None, None, None]:
-        """The values of the first column, as SQLite writes them; raises TimeoutError, sqlite3.Error, UnicodeError."""
+    def rows(self, query: str, steps: int = 0) -> Generator[str | None, None, None]:
+        """The values of the first column, as SQLite writes them.
+
+        Args:
+            steps: that many are enough; 0: QUERY_TIMEOUT_S are.
+
+        Raises:
+            TimeoutError: they were not.
+            OSError, sqlite3.Error, UnicodeDecodeError: other failures.
+        """
         self._until = time.monotonic() + QUERY_TIMEOUT_S
+        self._looks_left = steps // STEPS_BETWEEN_LOOKS
         size = 0
         try:
             for row in self._cursor(query):
@@ -121,7 +168,8 @@ class _Database:
             return self._connection.execute(first)
 
     def _is_late(self) -> bool:
-        return time.monotonic() >= self._until
+        self._looks_left -= 1
+        return self._looks_left == 0 or time.monotonic() >= self._until
 
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError):  # it was never opened

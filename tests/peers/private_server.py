@@ -86,6 +86,7 @@ class PrivateServer(ABC):
     def pause(self) -> None:
         """Let it hang: connections stay open, nothing answers."""
         self._signal(signal.SIGSTOP, to_children=True)
+        wait_for(lambda: {process.status() for process in self._family()} == {psutil.STATUS_STOPPED}, "all to stop")
 
     def resume(self) -> None:
         """Let it go on."""
@@ -112,12 +113,16 @@ class PrivateServer(ABC):
             raise NotReady(f"{' '.join(command)}: {(done.stdout + done.stderr).decode(errors='replace')}")
 
     def _signal(self, number: int, *, to_children: bool = False) -> None:
-        if self._process is None or self._process.poll() is not None:
-            return
-        main = psutil.Process(self._process.pid)
-        for process in [main, *(main.children(recursive=True) if to_children else [])]:
+        for process in self._family()[: None if to_children else 1]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
+
+    def _family(self) -> list[psutil.Process]:
+        """The server and its children; empty when it does not run."""
+        if self._process is None or self._process.poll() is not None:
+            return []
+        main = psutil.Process(self._process.pid)
+        return [main, *main.children(recursive=True)]
 
     def _wait(self) -> None:
         if self._process is None:

@@ -263,15 +263,19 @@ def test_a_slow_query_is_no_answer_and_is_cancelled(
     server: PostgreSQL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.maps.pgsql_connection.QUERY_TIMEOUT_S", 0.1)
-    assert "no answer within" in reason(written(tmp_path, server, "query = SELECT pg_sleep(30), '%s' /* slow one */"))
 
     def is_over() -> bool:
         with server.connect() as connection:
-            query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%slow one%' AND pid <> pg_backend_pid()"
-            row = connection.execute(query).fetchone()
+            query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%slow one%'"
+            row = connection.execute(f"{query} AND pid <> pg_backend_pid()".encode()).fetchone()
             return row == (0,)
 
-    assert wait_for(is_over, "the slow query to be cancelled")
+    async def look_up(table: PgsqlTable, _now: list[float], _warnings: list[str]) -> None:
+        with pytest.raises(TableError, match="no answer within"):
+            await table.find("k")
+        assert await asyncio.to_thread(wait_for, is_over, "the slow query to be cancelled")
+
+    with_table(written(tmp_path, server, "query = SELECT pg_sleep(30), '%s' /* slow one */"), look_up)
 
 
 def test_an_answer_without_end_is_no_answer(server: PostgreSQL, tmp_path: Path) -> None:
@@ -317,15 +321,17 @@ def test_a_server_that_talks_nonsense_is_no_answer(tmp_path: Path, greeting: byt
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
-        async def look_up(table: PgsqlTable, _now: list[float], _warnings: list[str]) -> None:
-            asked = asyncio.ensure_future(table.find("k"))
-            loop = asyncio.get_running_loop()
-            connection, _ = await loop.run_in_executor(None, listener.accept)
+        def talk() -> None:
+            connection, _ = listener.accept()
             with connection:
                 connection.recv(1000)
                 connection.sendall(greeting)
+
+        async def look_up(table: PgsqlTable, _now: list[float], _warnings: list[str]) -> None:
+            talking = asyncio.ensure_future(asyncio.to_thread(talk))
             with pytest.raises(TableError, match=f"127.0.0.1:{port}: "):
-                await asked
+                await table.find("k")
+            await talking
 
         write_old(tmp_path / "t.cf", f"hosts = 127.0.0.1:{port}\nuser = x\ndbname = x\nquery = SELECT '%s'\n")
         with_table(f"pgsql:{tmp_path}/t.cf", look_up)

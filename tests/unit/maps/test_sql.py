@@ -28,7 +28,7 @@ class Echo(Connection):
     def quote(self, part: str) -> str:
         return part.replace("'", "''")
 
-    def run(self, query: str) -> list[str | None]:
+    async def run(self, query: str) -> list[str | None]:
         self._server.queries.append(query)
         return [query, None, ""]
 
@@ -44,7 +44,7 @@ class EchoServer(Server, frozen=True):
     closed: asyncio.Event
     is_ordinary: bool = True
 
-    def connect(self, host: Host) -> Connection:
+    async def connect(self, host: Host) -> Connection:
         if host is BAD:
             raise HostError("refused")
         return Echo(self)
@@ -69,6 +69,7 @@ def test_keys_that_are_not_asked_for(tmp_path: Path) -> None:
     async def look_up() -> None:
         for key in ("", "u", "@d.example", "u@", "u@other.example", "u@example", "\udc80@d.example", "u\0@d.example"):
             assert await table.find(key) is None
+        await table.close()
         assert server.queries == []
         assert await table.find("O'U@D.Example") == "SELECT 'o''u' d"
         await table.close()
