@@ -282,4 +282,6 @@ async def _in_thread(call: Callable[[], T], unwanted: Callable[[T], None]) -> T:
 def _text_of(error: Exception) -> str:
     if isinstance(error, pymysql.MySQLError) and len(error.args) == 2:
         return f"{error.args[1]} ({error.args[0]})"
-    return f"{error}" if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError):
+        return error.strerror or f"{error}"
+    return f"{type(error).__name__}: {error}"
