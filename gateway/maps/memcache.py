@@ -10,10 +10,11 @@ import os
 import re
 
 from gateway.maps.client_file import ClientFile
+from gateway.maps.endpoint import Endpoint, Unreachable
 from gateway.maps.folding import encoded
 from gateway.maps.query_template import DomainFilter, QueryTemplate
 from gateway.maps.source import Surroundings
-from gateway.maps.stream import BadReply, Endpoint, ReplyEnd, StreamTable, Unreachable
+from gateway.maps.stream import BadReply, ReplyEnd, StreamTable
 from gateway.maps.table import Table
 from gateway.model.errors import ConfigError, TableError
 

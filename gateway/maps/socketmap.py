@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import re
 
+from gateway.maps.endpoint import Endpoint
 from gateway.maps.folding import encoded
 from gateway.maps.source import Surroundings
-from gateway.maps.stream import BadReply, Endpoint, StreamTable
+from gateway.maps.stream import BadReply, StreamTable
 from gateway.model.errors import ConfigError, TableError
 
 REPLY_LIMIT = 100_000

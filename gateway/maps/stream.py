@@ -1,40 +1,33 @@
 """Servers that answer one lookup at a time over a stream: connections, kept and bounded, for ``tcp`` and ``socketmap``.
 
-A process asks each endpoint through one :class:`StreamPool`, however many tables of however many services name it. What
-is kept are plain sockets, which no event loop owns: the next lookup may come from another loop than the last. A
-connection is kept only when a reply was read to its last octet and nothing followed; one that became readable while it
-was idle (closed by the server, or a reply that nobody asked for) is never used again.
+A process asks each endpoint through one :class:`StreamPool`, however many tables of however many services name it. A
+connection is kept only when a reply was read to its last octet and nothing followed; one that becomes readable while it
+is idle (closed by the server, or a reply that nobody asked for) is never used again. Connections are plain sockets that
+the loop watches, for no loop owns those: the next lookup may come from another loop than the last.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import time
 import weakref
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
-import msgspec
-
+from gateway.maps.endpoint import Dialer, Endpoint, system_text
 from gateway.maps.folding import Folding
 from gateway.maps.source import Surroundings
 from gateway.maps.table import RemoteTable
-from gateway.model.errors import ConfigError, TableError
+from gateway.model.errors import TableError
 
 CONNECTIONS = 10
 """Connections of a process to one endpoint, and so lookups at a time."""
 WAITING_LIMIT = 1000
 """Lookups that may wait for a connection; more fail at once."""
-CONNECT_S = 30.0
-"""For each address of a server: one that swallows packets must not use up the time of the next."""
 IDLE_S = 60.0
 """How long an unused connection is kept: less than the memory of firewalls on the way."""
 _CHUNK = 1 << 16
-
-_Address = tuple[socket.AddressFamily, str | tuple[object, ...]]
 
 ReplyEnd = Callable[[bytearray], int]
 """Octets of the reply at the start of what was read, 0 while it is incomplete; raises BadReply."""
@@ -44,46 +37,93 @@ class BadReply(ValueError):
     """What the server sent is no reply; the text says why."""
 
 
-class Unreachable(OSError):
-    """There is no connection to the server; the error says what the system says."""
+class _Connection:
+    """One socket, watched by the event loop that used it last; by another one as soon as that is closed."""
 
+    def __init__(self, connection: socket.socket) -> None:
+        self.is_open = True
+        self.idle_since = 0.0
+        self._socket = connection
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._end: ReplyEnd = len
+        self._waiter: asyncio.Future[bytes] | None = None
+        self._buffer = bytearray()
 
-class Endpoint(msgspec.Struct, frozen=True):
-    """Where a server listens.
+    def is_usable(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """False when another loop, of another thread, is watching it."""
+        return self._loop is loop or self._loop is None or self._loop.is_closed()
 
-    Args:
-        host: name or IP address; for a UNIX-domain socket its path.
-        port: 0 for a UNIX-domain socket.
-    """
+    def is_silent(self) -> bool:
+        """False when there is something to read, which nobody asked for, or the end; then it is closed."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return self.is_open
+        except OSError:
+            pass
+        self.close()
+        return False
 
-    host: str
-    port: int = 0
-
-    @classmethod
-    def tcp(cls, spec: str, text: str) -> Endpoint:
-        """``host:port`` with a number or a service name, ``[address]:port``; no host is this one.
-
-        Raises:
-            ConfigError: there is no port, or none of that name.
-        """
-        host, colon, service = text.rpartition(":")
-        if service.isascii() and service.isdigit():
-            port = int(service) if len(service) <= 5 else 0
-        else:
+    async def ask(self, request: bytes, end: ReplyEnd) -> bytes:
+        """The reply to ``request``; without one, whatever the reason, the connection is closed."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            loop.add_reader(self._socket.fileno(), self._readable)
+        self._end, self._waiter = end, loop.create_future()
+        try:
             try:
-                port = socket.getservbyname(service, "tcp")
-            except (OSError, UnicodeError, ValueError):
-                port = 0
-        if not colon or not 0 < port < 1 << 16:
-            raise ConfigError(f'table {spec}: "{text}": expected host:port')
-        if host.startswith("[") and host.endswith("]"):
-            host = host[1:-1]
-        return cls(host or "localhost", port)
+                sent = self._socket.send(request)
+            except BlockingIOError:
+                sent = 0
+            if sent < len(request):
+                await loop.sock_sendall(self._socket, request[sent:])
+            return await self._waiter
+        except BaseException:
+            # The rest of a reply that nobody waits for must never become the answer to another key.
+            self.close()
+            raise
 
-    def __str__(self) -> str:
-        if not self.port:
-            return self.host
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+    def close(self) -> None:
+        """Stop watching; whoever waits gets nothing."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._socket.fileno())
+        self._socket.close()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.cancel()
+
+    def _readable(self) -> None:
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            self.close()
+            return
+        try:
+            size = self._read()
+        except BlockingIOError:
+            return
+        except (OSError, BadReply) as error:
+            waiter.set_exception(error)
+            self.close()
+            return
+        self._waiter = None
+        waiter.set_result(bytes(self._buffer[:size]))
+        if len(self._buffer) > size:
+            self.close()
+        self._buffer.clear()
+
+    def _read(self) -> int:
+        # As long as there is something: of data and an error behind it, uvloop tells once.
+        while True:
+            received = self._socket.recv(_CHUNK)
+            if not received:
+                raise ConnectionError("the server closed the connection")
+            self._buffer += received
+            size = self._end(self._buffer)
+            if size:
+                return size
 
 
 class StreamPool:
@@ -93,12 +133,12 @@ class StreamPool:
         self.endpoint = endpoint
         self._leases = 0
         self._waiting = 0
-        self._idle: list[tuple[socket.socket, float]] = []
+        self._idle: list[_Connection] = []
         # A semaphore belongs to the loop that first had to wait for it.
         self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
             weakref.WeakKeyDictionary()
         )
-        self._names: ThreadPoolExecutor | None = None
+        self._dialer = Dialer(endpoint)
         weakref.finalize(self, _close_all, self._idle)
 
     @classmethod
@@ -115,9 +155,7 @@ class StreamPool:
         self._leases -= 1
         if self._leases <= 0:
             _close_all(self._idle)
-            if self._names is not None:
-                self._names.shutdown(wait=False, cancel_futures=True)
-                self._names = None
+            self._dialer.close()
 
     async def ask(self, request: bytes, end: ReplyEnd, *, limit_s: float | None = None) -> bytes:
         """The reply to ``request``, on a connection of its own for so long.
@@ -135,118 +173,65 @@ class StreamPool:
             Unreachable: no connection.
             OSError: it was lost, or time is up, or too many wait already.
         """
-        if self._waiting >= WAITING_LIMIT:
-            raise OSError(f"{self._waiting} lookups are waiting already")
-        self._waiting += 1
         loop = asyncio.get_running_loop()
         turn = self._turns.get(loop)
         if turn is None:
             turn = self._turns[loop] = asyncio.Semaphore(CONNECTIONS)
-        try:
+        if turn.locked():
+            if self._waiting >= WAITING_LIMIT:
+                raise OSError(f"{self._waiting} lookups are waiting already")
+            self._waiting += 1
+            try:
+                await turn.acquire()
+            finally:
+                self._waiting -= 1
+        else:
             await turn.acquire()
-        finally:
-            self._waiting -= 1
         try:
+            if limit_s is None:
+                return await self._answer(loop, request, end)
             async with asyncio.timeout(limit_s):
-                kept = self._kept()
-                if kept is not None:
-                    with contextlib.suppress(ConnectionError):
-                        return await self._exchange(kept, request, end)
-                return await self._exchange(await self._connected(), request, end)
+                return await self._answer(loop, request, end)
         except TimeoutError as error:
             raise OSError(f"no answer within {limit_s:g}s" if limit_s else "Connection timed out") from error
         finally:
             turn.release()
 
-    async def _exchange(self, connection: socket.socket, request: bytes, end: ReplyEnd) -> bytes:
-        loop, buffer = asyncio.get_running_loop(), bytearray()
-        try:
-            await loop.sock_sendall(connection, request)
-            while not (size := end(buffer)):
-                received = await loop.sock_recv(connection, _CHUNK)
-                if not received:
-                    raise ConnectionError("the server closed the connection")
-                buffer += received
-        except BaseException:
-            # The rest of a reply that nobody waits for must never become the answer to another key.
-            connection.close()
-            raise
-        if len(buffer) == size:
-            self._idle.append((connection, time.monotonic()))
-        else:
-            connection.close()
-        return bytes(buffer[:size])
+    async def _answer(self, loop: asyncio.AbstractEventLoop, request: bytes, end: ReplyEnd) -> bytes:
+        kept = self._kept(loop)
+        if kept is not None:
+            with contextlib.suppress(ConnectionError):
+                return await self._exchange(kept, request, end)
+        return await self._exchange(_Connection(await self._dialer.connect()), request, end)
 
-    def _kept(self) -> socket.socket | None:
+    async def _exchange(self, connection: _Connection, request: bytes, end: ReplyEnd) -> bytes:
+        reply = await connection.ask(request, end)
+        if connection.is_open:
+            connection.idle_since = time.monotonic()
+            self._idle.append(connection)
+        return reply
+
+    def _kept(self, loop: asyncio.AbstractEventLoop) -> _Connection | None:
         oldest = time.monotonic() - IDLE_S
-        while self._idle and self._idle[0][1] < oldest:
-            self._idle.pop(0)[0].close()
-        while self._idle:
-            connection, _ = self._idle.pop()
-            try:
-                connection.recv(1, socket.MSG_PEEK)
-            except BlockingIOError:
+        for at in range(len(self._idle) - 1, -1, -1):
+            connection = self._idle[at]
+            if not connection.is_usable(loop):
+                continue
+            del self._idle[at]
+            if connection.idle_since < oldest:
+                connection.close()
+            elif connection.is_open and connection.is_silent():
                 return connection
-            except OSError:
-                pass
-            connection.close()
         return None
-
-    async def _connected(self) -> socket.socket:
-        error = OSError("the name has no address")
-        try:
-            for family, address in await self._addresses():
-                try:
-                    return await _connect(family, address)
-                except OSError as refused:
-                    error = refused
-        except OSError as unknown:
-            error = unknown
-        raise Unreachable(error.errno or 0, error.strerror or str(error)) from error
-
-    async def _addresses(self) -> list[_Address]:
-        host, port = self.endpoint.host, self.endpoint.port
-        if not port:
-            return [(socket.AF_UNIX, host)]
-        try:
-            return _looked_up(host, port, socket.AI_NUMERICHOST)
-        except OSError:
-            # A name. In a thread of its own: the resolver may hang, and nothing else is to wait for it.
-            if self._names is None:
-                self._names = ThreadPoolExecutor(1, thread_name_prefix=f"resolve {host}")
-            return await asyncio.get_running_loop().run_in_executor(self._names, _looked_up, host, port)
 
 
 # One for each endpoint in a process: tables of the same server share its connections, whichever service opened them.
 _POOLS: weakref.WeakValueDictionary[Endpoint, StreamPool] = weakref.WeakValueDictionary()
 
 
-async def _connect(family: socket.AddressFamily, address: str | tuple[object, ...]) -> socket.socket:
-    connection = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    try:
-        if family != socket.AF_UNIX:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        async with asyncio.timeout(CONNECT_S):
-            await asyncio.get_running_loop().sock_connect(connection, address)
-    except BaseException as error:
-        connection.close()
-        if isinstance(error, TimeoutError):
-            raise OSError("Connection timed out") from error
-        raise
-    return connection
-
-
-def _looked_up(host: str, port: int, flags: int = 0) -> list[_Address]:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
-    except UnicodeError as error:
-        raise OSError(f'"{host}" is no host name') from error
-    return [(family, address) for family, _, _, _, address in found]
-
-
-def _close_all(idle: list[tuple[socket.socket, float]]) -> None:
+def _close_all(idle: list[_Connection]) -> None:
     while idle:
-        idle.pop()[0].close()
+        idle.pop().close()
 
 
 class StreamTable(RemoteTable):
@@ -282,8 +267,7 @@ class StreamTable(RemoteTable):
         except BadReply as error:
             raise TableError(self.spec, f"{self._pool.endpoint}: bad reply: {error}") from error
         except OSError as error:
-            cause = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-            raise TableError(self.spec, f"{self._pool.endpoint}: {cause}") from error
+            raise TableError(self.spec, f"{self._pool.endpoint}: {system_text(error)}") from error
 
     def value(self, raw: bytes) -> str:
         """The text of a value.

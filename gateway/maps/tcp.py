@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from gateway.maps.endpoint import Endpoint
 from gateway.maps.source import Surroundings
-from gateway.maps.stream import BadReply, Endpoint, StreamTable
+from gateway.maps.stream import BadReply, StreamTable
 from gateway.model.errors import TableError
 
 REPLY_LIMIT = 4096

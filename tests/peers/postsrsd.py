@@ -45,9 +45,11 @@ class PostSrsd(PrivateServer):
 
     def conversations(self) -> list[psutil.Process]:
         """The processes that talk on a connection now."""
-        if self._process is None:
-            return []
-        return [process for process in psutil.Process(self._process.pid).children() if _is_alive(process)]
+        return self._family()[1:]
+
+    def _family(self) -> list[psutil.Process]:
+        # It does not wait for its children before somebody connects.
+        return [process for process in super()._family() if _is_alive(process)]
 
     def _signal(self, number: int, *, to_children: bool = False) -> None:
         super()._signal(number, to_children=True)  # they outlive it
@@ -55,6 +57,6 @@ class PostSrsd(PrivateServer):
 
 def _is_alive(process: psutil.Process) -> bool:
     try:
-        return process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

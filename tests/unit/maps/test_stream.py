@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -12,12 +11,11 @@ from typing import Any
 
 import pytest
 import uvloop
-from peers.ports import free_port
 from peers.scripted import CLOSE, HANG, RESET, ScriptedServer
 
 from gateway.maps import stream
-from gateway.maps.stream import BadReply, Endpoint, StreamPool, Unreachable
-from gateway.model.errors import ConfigError
+from gateway.maps.endpoint import Endpoint, Unreachable
+from gateway.maps.stream import BadReply, StreamPool
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -214,50 +212,6 @@ def test_the_last_one_closes_the_connections(server: ScriptedServer) -> None:
     assert server.connections == 2
 
 
-def test_a_name_is_resolved_and_its_addresses_tried_in_turn(
-    run: Run, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pool = StreamPool.lease(Endpoint("map.example", server.port))
-    numeric, threads = socket.getaddrinfo, []
-
-    def resolve(host: str, port: int, **options: Any) -> Any:
-        if options["flags"]:
-            return numeric(host, port, **options)
-        threads.append(threading.current_thread().name)
-        dead = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", free_port()))]
-        return dead + numeric("127.0.0.1", port, type=socket.SOCK_STREAM)
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    assert run(pool.ask(b"x\n", line_end)) == b"said x\n"
-    assert threads == ["resolve map.example_0"]
-    pool.release()
-
-
-def test_an_address_that_swallows_packets_is_not_waited_for_long(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "CONNECT_S", 0.05)
-    with socket.socket() as full:  # a backlog of nothing, and filled
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        fillers = [socket.socket() for _ in range(3)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(full.getsockname())
-        pool = StreamPool.lease(Endpoint("127.0.0.1", full.getsockname()[1]))
-        with pytest.raises(OSError, match="Connection timed out"):
-            run(pool.ask(b"x\n", line_end))
-        pool.release()
-        for filler in fillers:
-            filler.close()
-
-
-@pytest.mark.parametrize("host", ["no..name", "x" * 300])
-def test_a_name_that_is_none(run: Run, host: str) -> None:
-    pool = StreamPool.lease(Endpoint(host, 25))
-    with pytest.raises(OSError, match="is no host name"):
-        run(pool.ask(b"x\n", line_end))
-    pool.release()
-
-
 def test_unix_domain_sockets(run: Run, tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
     pool = StreamPool.lease(Endpoint(path))
@@ -277,31 +231,3 @@ def test_a_server_that_does_not_read(run: Run, server: ScriptedServer, pool: Str
 
     with pytest.raises(TimeoutError):
         run(give_up())
-
-
-@pytest.mark.parametrize(
-    ("text", "endpoint"),
-    [
-        ("a.example:25", "a.example:25"),
-        ("a.example:smtp", "a.example:25"),
-        ("127.0.0.1:010001", ""),
-        ("127.0.0.1:10001", "127.0.0.1:10001"),
-        ("[::1]:25", "[::1]:25"),
-        ("::1:25", "[::1]:25"),
-        (":25", "localhost:25"),
-        ("a.example", ""),
-        ("25", ""),
-        ("a.example:", ""),
-        ("a.example:0", ""),
-        ("a.example:65536", ""),
-        ("a.example:nosuchservice", ""),
-        ("a.example:²", ""),
-        ("a.example:-1", ""),
-    ],
-)
-def test_endpoints(text: str, endpoint: str) -> None:
-    if endpoint:
-        assert str(Endpoint.tcp("tcp:x", text)) == endpoint
-    else:
-        with pytest.raises(ConfigError, match="expected host:port"):
-            Endpoint.tcp("tcp:x", text)
