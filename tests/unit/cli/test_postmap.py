@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
 from peers.table_tool import Tool
 
 from gateway.cli.table_build import Progress
+from gateway.maps import Table
+from gateway.master import settings
 
 
 @pytest.fixture
@@ -285,3 +289,18 @@ def test_progress_is_shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys
     progress.add(5000)
     progress.end()
     assert capsys.readouterr().err == "\rpostmap: t.db: 10,000 entries\rpostmap: t.db: 15,000 entries\n"
+
+
+class Doubled(Table):
+    """A plugin's table, which waits."""
+
+    async def find(self, key: str) -> str | None:
+        await asyncio.sleep(0)
+        return key * 2
+
+
+def test_tables_of_plugins_are_asked_too(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins = types.SimpleNamespace(registered=lambda hook: {"twice": lambda name, config: Doubled(f"twice:{name}")})
+    monkeypatch.setattr(settings, "admit_plugins", lambda config: plugins)
+    assert tool.run("postmap", "-q", "ab", "twice:x").out == b"abab\n"
+    assert tool.run("postmap", "-q", "-", "proxy:twice:x", stdin=b"a\nb\n").out == b"a\taa\nb\tbb\n"
