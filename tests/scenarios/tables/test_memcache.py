@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from peers.memcached import Memcached
-from peers.postmap_oracle import PostmapOracle
+from peers.postmap_oracle import LONG_AGO, PostmapOracle
 from peers.scripted import CLOSE, ScriptedServer
 
 from gateway.config import Config
@@ -19,8 +19,6 @@ from gateway.maps import Table, Tables
 from gateway.model.errors import TableError
 
 pytestmark = pytest.mark.peer("memcached")
-
-LONG_AGO = 1_000_000_000
 
 
 @pytest.fixture(scope="module", params=["inet", "unix"])
@@ -39,7 +37,7 @@ def opened() -> Tables:
 
 
 def written(path: Path, where: str, text: str = "") -> str:
-    """A table's file; old, for Postfix reads a fresh one again until it is a second old."""
+    """A table's file."""
     path.write_text(f"memcache = {where}\n{text}")
     os.utime(path, (LONG_AGO, LONG_AGO))
     return f"memcache:{path}"

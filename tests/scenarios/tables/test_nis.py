@@ -19,7 +19,7 @@ from gateway.model.errors import TableError
 
 pytestmark = pytest.mark.peer(*PROGRAMS)
 
-ALIASES = {f"user{n}": f"box{n}@a.example, Other.{n}" for n in range(100)} | {"é": "wé", "a.b+c": "value with blanks"}
+ALIASES = {f"user{n}": f"box{n}@a.example, Other.{n}" for n in range(30)} | {"é": "wé", "a.b+c": "value with blanks"}
 KEYS = [*ALIASES, "USER1", "User2", "É", "nosuch", "user", "user1x", "x" * 1024, "x" * 1000, "a b", "box1@a.example"]
 
 
@@ -52,7 +52,7 @@ def test_postmap_finds_the_same(name: str, nis: Ypserv, tmp_path: Path) -> None:
         tables = opened()
         found = await find_all(tables.open(f"nis:{name}"), KEYS)
         assert found == oracle.ask(f"nis:{name}", KEYS)
-        assert len(found) == 105
+        assert len(found) == 35
         assert ("USER1", "box1@a.example, Other.1") in found
         await tables.close()
 
