@@ -231,3 +231,25 @@ def test_a_server_that_does_not_read(run: Run, server: ScriptedServer, pool: Str
 
     with pytest.raises(TimeoutError):
         run(give_up())
+
+
+def test_a_connection_that_another_thread_watches_is_left_alone(
+    run: Run, server: ScriptedServer, pool: StreamPool
+) -> None:
+    kept, done = threading.Event(), threading.Event()
+
+    async def keep() -> None:
+        assert await pool.ask(b"x\n", line_end) == b"said x\n"
+        kept.set()
+        await asyncio.get_running_loop().run_in_executor(None, done.wait, 5)
+        assert await pool.ask(b"y\n", line_end) == b"said y\n"
+
+    thread = threading.Thread(target=run, args=(keep(),))
+    thread.start()
+    assert kept.wait(5)
+    assert run(pool.ask(b"z\n", line_end)) == b"said z\n"
+    assert server.connections == 2
+    done.set()
+    thread.join(5)
+    assert server.requests == [b"x\n", b"z\n", b"y\n"]
+    assert server.connections == 2
