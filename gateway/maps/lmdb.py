@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -38,29 +39,48 @@ def driver() -> ModuleType:
 
 
 class _Environments:
-    """The open files of the process: LMDB forbids to open one twice."""
+    """The open files of the process: LMDB forbids to open one twice.
+
+    :meth:`release` is called by the garbage collector, at any allocation of any thread: also of the one that holds the
+    lock here. So it waits for nobody: who leaves is noted, and counted by whoever has the lock, then or a moment later.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users: dict[tuple[int, int], tuple[Any, int]] = {}
+        self._left: deque[tuple[int, int]] = deque()
 
     def get(self, identity: tuple[int, int], open_it: Callable[[], Any]) -> Any:
         """The environment of a file, opened by ``open_it`` when nobody has it; given back by :meth:`release`."""
-        with self._lock:
-            environment, count = self._users.get(identity, (None, 0))
-            if environment is None:
-                environment = open_it()
-            self._users[identity] = (environment, count + 1)
-            return environment
+        try:
+            with self._lock:
+                environment, count = self._users.get(identity, (None, 0))
+                if environment is None:
+                    environment = open_it()
+                self._users[identity] = (environment, count + 1)
+                return environment
+        finally:
+            self._settle()
 
     def release(self, identity: tuple[int, int]) -> None:
-        """One user less."""
-        with self._lock:
-            environment, count = self._users.pop(identity)
-            if count > 1:
-                self._users[identity] = (environment, count - 1)
-            else:
-                environment.close()
+        """One user less. Never waits."""
+        self._left.append(identity)
+        self._settle()
+
+    def _settle(self) -> None:
+        while self._left and self._lock.acquire(blocking=False):
+            try:
+                while self._left:
+                    self._forget(self._left.popleft())
+            finally:
+                self._lock.release()
+
+    def _forget(self, identity: tuple[int, int]) -> None:
+        environment, count = self._users.pop(identity)
+        if count > 1:
+            self._users[identity] = (environment, count - 1)
+        else:
+            environment.close()
 
 
 _ENVIRONMENTS = _Environments()

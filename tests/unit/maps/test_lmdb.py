@@ -13,7 +13,7 @@ from peers.tables import surroundings
 from gateway.maps import lmdb
 from gateway.maps.build import Pair, WriterSettings
 from gateway.maps.database import Changed, DatabaseError
-from gateway.maps.lmdb import LmdbFile, LmdbTable, LmdbWriter
+from gateway.maps.lmdb import LmdbFile, LmdbTable, LmdbWriter, _Environments
 
 pytestmark = pytest.mark.peer("lmdb")
 MAP = 1 << 24
@@ -71,6 +71,33 @@ def test_a_file_can_be_open_twice(tmp_path: Path) -> None:
     assert one.get(b"a") == other.get(b"a") == b"1"
     del one
     assert other.get(b"a") == b"1"
+
+
+def test_a_file_let_go_of_while_another_is_opened_is_closed_afterwards() -> None:
+    """The garbage collector may run in the middle of an opening, and must not wait for its end."""
+
+    class Environment:
+        is_closed = False
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    environments = _Environments()
+    old = environments.get((1, 1), Environment)
+    was_closed_inside = []
+
+    def open_it() -> Environment:
+        environments.release((1, 1))
+        was_closed_inside.append(old.is_closed)
+        return Environment()
+
+    new = environments.get((1, 2), open_it)
+    assert (was_closed_inside, old.is_closed, new.is_closed) == ([False], True, False)
+    assert environments.get((1, 2), Environment) is new
+    environments.release((1, 2))
+    assert not new.is_closed
+    environments.release((1, 2))
+    assert new.is_closed
 
 
 def test_a_commit_in_place_is_seen_at_once(tmp_path: Path) -> None:
