@@ -209,6 +209,9 @@ class DomainList:
         return False
 
 
+KNOWN_LIMIT = 10_000
+"""Clients about which a list remembers its answer."""
+
 _Client = tuple[str, str, tuple[int, int] | None]
 """Name, address as text, address as number."""
 
@@ -277,6 +280,9 @@ class NetworkList:
                 last.names.add(folded(text), order, is_yes=is_yes)
             else:
                 last.add_network(network, order, is_yes=is_yes)
+        # Several such lists are asked for each connection, mostly about the same clients. Tables may change: not kept.
+        self._is_fixed = all(isinstance(part, _ClientPart) for part in self._parts)
+        self._known: dict[tuple[str, str], bool] = {}
 
     @classmethod
     def of(cls, config: Config, parameter: str, tables: Tables) -> NetworkList:
@@ -293,6 +299,17 @@ class NetworkList:
         Raises:
             TableError: a table of the list has no answer now.
         """
+        known = self._known.get((name, address))
+        if known is not None:
+            return known
+        is_in = await self._look(name, address)
+        if self._is_fixed:
+            if len(self._known) >= KNOWN_LIMIT:
+                self._known.clear()
+            self._known[name, address] = is_in
+        return is_in
+
+    async def _look(self, name: str, address: str) -> bool:
         client = (folded(name), address, parse_address(address))
         for part in self._parts:
             found = await part.find(client)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import Config
-from gateway.maps import Tables
+from gateway.maps import Tables, match_list
 from gateway.maps.match_list import DomainList, NetworkList, Subdomains, parent_keys, subdomain_style
 from gateway.model.errors import ConfigError, TableError
 
@@ -132,3 +132,16 @@ def test_lists_of_the_configuration() -> None:
     assert asyncio.run(NetworkList.of(config, "mynetworks", Tables(config)).matches("unknown", "10.1.1.1"))
     relay = DomainList.of(config, "relay_domains", Tables(config))
     assert asyncio.run(relay.matches("mail.example.com"))
+
+
+def test_answers_are_remembered_up_to_a_bound_and_never_those_of_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(match_list, "KNOWN_LIMIT", 2)
+    fixed = NetworkList("192.0.2.0/24", Tables(Config({})))
+    for _ in range(2):
+        for number in range(5):
+            assert asyncio.run(fixed.matches("unknown", f"192.0.2.{number}"))
+            assert not asyncio.run(fixed.matches("unknown", f"198.51.100.{number}"))
+    assert 0 < len(fixed._known) <= 2
+    asked = NetworkList("inline:{192.0.2.1=x}", Tables(Config({})))
+    assert asyncio.run(asked.matches("unknown", "192.0.2.1"))
+    assert asked._known == {}
