@@ -189,6 +189,8 @@ def test_a_server_that_hangs_up_is_noticed_while_nobody_asks() -> None:
         async with asyncio.timeout(5):
             while connection.is_open:
                 await asyncio.sleep(0)
+        with pytest.raises(Lost):
+            await connection.search(SEARCH, 5, 0)
 
     play(test)
 

@@ -105,9 +105,10 @@ def test_a_large_question_is_sent_in_parts() -> None:
         question = b"x" * (1 << 20)
         fetching = asyncio.ensure_future(wire.fetch(question, 5.0))
         await asyncio.wait([fetching], timeout=0)
-        received = 0
-        while received < len(question):
-            received += len(await asyncio.to_thread(theirs.recv, 1 << 16))
+        received = b""
+        while not received.endswith(question[-1:]) or len(received) < len(question):
+            received += await asyncio.to_thread(theirs.recv, 1 << 16)
+        assert received.endswith(question)
         theirs.sendall(ANSWERS["ok"])
         await fetching
 
