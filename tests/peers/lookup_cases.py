@@ -7,13 +7,12 @@ every possible place.
 from __future__ import annotations
 
 import random
-import socket
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from peers.key_recorder import KeyRecorder
-from peers.ports import LOOPBACK
+from peers.ports import free_port
 
 from gateway.config import Config
 from gateway.maps import MemoryTable, Table, Tables
@@ -166,10 +165,5 @@ class Recorded:
 
 
 def free_ports(count: int) -> list[int]:
-    """As many different ports: each is held until all are known."""
-    held = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
-    try:
-        return [each.getsockname()[1] for each in held]
-    finally:
-        for each in held:
-            each.close()
+    """As many different ports."""
+    return [free_port() for _ in range(count)]

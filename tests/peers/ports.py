@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,11 +17,29 @@ class NotReady(Exception):
     """A peer did not come up, or a condition did not come true, in time."""
 
 
+# Below the ports that the kernel gives to clients (ip_local_port_range): between the choice and its use, a connection
+# of some other test cannot take one of these.
+_PORTS = range(12_000, 32_000)
+_given: set[int] = set()
+_giving = threading.Lock()
+_chance = random.SystemRandom()  # whoever seeds the common one would make two runs choose alike
+
+
 def free_port() -> int:
-    """A TCP port of the loopback address that nobody listens on, for a process that cannot be given port 0."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of the loopback address that nobody listens on, for a process that cannot be given port 0.
+
+    No port is given twice in a run; another run at the same time starts somewhere else.
+    """
+    with _giving:
+        for _ in range(1000):
+            port = _chance.choice(_PORTS)
+            if port in _given:
+                continue
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                probe.bind((LOOPBACK, port))
+                _given.add(port)
+                return port
+    raise NotReady("no free port")
 
 
 def banner(port: int, timeout_s: float = 5.0) -> bytes:
