@@ -1,8 +1,8 @@
 """Which processor a worker stays on: ``worker_cpu_affinity``.
 
 The kernel likes to wake a process where its waker runs. With two processes that wake each other for every message that
-puts both on one processor while the next one idles; each on its own, they relayed
-more mail in all of three pairs of runs (2,850-2,980 messages a second against 2,230-2,560).
+puts both on one processor while the next one idles; each on its own, they relayed more mail in all of three pairs of
+runs (2,850-2,980 messages a second against 2,230-2,560).
 """
 
 from __future__ import annotations
