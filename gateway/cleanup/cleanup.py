@@ -63,6 +63,7 @@ class Cleanup:
     ) -> None:
         self._chain, self._submitter, self._open_sink, self._clock = queue_chain, submitter, open_sink, clock
         self._log = log.logger("cleanup")
+        self._content_filter = config.text("content_filter")
         self._hostname, self._mail_name = config.text("myhostname"), config.text("mail_name")
         self._origin = config.text("myorigin").lower()
         self._rewriting = Rewriting(config)
@@ -114,6 +115,7 @@ class Cleanup:
         if facts.hops >= self._hop_limit:  # hopcount_limit
             return Verdict.reject("Error: too many hops", code=554, enhanced="5.4.6", reason=f"{facts.hops} hops")
         envelope = draft.envelope
+        envelope.filter = self._content_filter
         if actions and self._act(draft, actions):
             self._drop_file(draft)
             return None

@@ -11,7 +11,7 @@ from gateway.config import Config, Service
 from gateway.hooks.manager import PluginManager
 from gateway.maps import Tables
 from gateway.master.roles import LISTENING_COMMANDS
-from gateway.master.scheduler_role import make_transports
+from gateway.master.scheduler_role import make_transports, pickup_config
 from gateway.model.content import Content
 from gateway.model.envelope import Envelope
 from gateway.model.errors import ConfigError, SpoolUnavailable
@@ -97,6 +97,7 @@ def problems(config: Config, mail_log: MailLog) -> list[ConfigError]:
     for row in config.services:
         if row.type == "inet" and row.command in LISTENING_COMMANDS:
             attempt(lambda row=row: builder.build(row))  # type: ignore[misc]  # the row of this turn
+    attempt(lambda: pickup_config(config))
     attempt(lambda: Router(config, Tables(config, types=types)))
     attempt(lambda: make_transports(config, transports, resolver, mail_log))
     attempt(lambda: notice_texts(config, mail_log.logger("bounce").warning))

@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.cleanup import Cleanup
 from gateway.config import Config, Service
+from gateway.config.receive_options import receive_options
 from gateway.hooks.chain import Runtime
 from gateway.hooks.manager import PluginManager
 from gateway.maps import Tables
@@ -103,6 +104,19 @@ def _make_transport(
             return None
 
 
+def pickup_config(config: Config) -> Config:
+    """The configuration as pickup sees it: with the ``-o`` settings of its row, where master.cf has one.
+
+    Raises:
+        ConfigError: an option of receive_override_options that there is not.
+    """
+    row = next((row for row in config.services if row.command == "pickup"), None)
+    if row is not None and row.overrides:
+        config = config.for_service(row)
+    receive_options(config)
+    return config
+
+
 class _Loopback:
     """Where bounces go: the scheduler that asked for them. Set once both exist."""
 
@@ -154,6 +168,7 @@ class SchedulerProcess:
         return Bouncer(config, self._loopback, self._ids.next, log=self._context.mail_log)
 
     def _make_pickup(self, config: Config) -> Pickup:
+        config = pickup_config(config)
         cleanup = Cleanup(
             config,
             queue_chain=self._policy.plugins.chain("queue", config, self._policy.runtime),

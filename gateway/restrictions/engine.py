@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.config.receive_options import ReceiveOption, receive_options
 from gateway.config.values import BadValue, split_words
 from gateway.maps import Tables
 from gateway.maps.address_class import AddressClasses
@@ -96,7 +97,8 @@ class RestrictionEngine:
         is_relay_first = config.boolean("smtpd_relay_before_recipient_restrictions")
         self._at_recipient = (relay, recipient) if is_relay_first else (recipient, relay)
         self._is_delayed = config.boolean("smtpd_delay_reject")
-        self._wants_listed_recipient = config.boolean("smtpd_reject_unlisted_recipient")
+        takes_any_recipient = ReceiveOption.NO_UNKNOWN_RECIPIENT_CHECKS in receive_options(config)
+        self._wants_listed_recipient = config.boolean("smtpd_reject_unlisted_recipient") and not takes_any_recipient
         self._wants_listed_sender = config.boolean("smtpd_reject_unlisted_sender")
         early = ("smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sender_restrictions")
         self._has_delayed = self._wants_listed_sender or any(self._lists[parameter] for parameter in early)

@@ -34,7 +34,7 @@ _WITHOUT_EFFECT: tuple[tuple[str, str], ...] = (
     ),
     (
         "milters are not asked yet",
-        "milter_* smtpd_milters smtpd_milter_maps non_smtpd_milters",
+        "milter_* smtpd_milters smtpd_milter_maps non_smtpd_milters internal_mail_filter_classes",
     ),
     (
         "header and body checks are not made yet",
@@ -53,9 +53,8 @@ _WITHOUT_EFFECT: tuple[tuple[str, str], ...] = (
         lmtp_pix_workarounds""",
     ),
     (
-        "new mail is neither copied nor sent through a filter, and no step of its intake can be left out",
-        """always_bcc recipient_bcc_maps sender_bcc_maps receive_override_options internal_mail_filter_classes
-        content_filter""",
+        "new mail is not copied yet",
+        "always_bcc recipient_bcc_maps sender_bcc_maps",
     ),
     (
         "addresses are not rewritten in this way yet",
