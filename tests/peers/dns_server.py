@@ -47,21 +47,27 @@ class DnsServer:
     A name that is not there is NXDOMAIN; a type that is not there is an empty answer. CNAMEs are followed inside the
     zones. Records are in master-file form (``10 mx.example.``); relative names are taken as absolute. ``ttl`` goes for
     all records, and for negative answers through the SOA.
+
+    Args:
+        host, port: where to listen, over UDP and TCP; port 0 is any that is free.
     """
 
-    def __init__(self, zones: Mapping[str, Zone | Fault] | None = None, *, ttl: int = 300) -> None:
+    def __init__(
+        self, zones: Mapping[str, Zone | Fault] | None = None, *, ttl: int = 300, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.zones: dict[str, Zone | Fault] = {name.lower(): zone for name, zone in (zones or {}).items()}
         self.ttl = ttl
         self.queries: list[tuple[str, str]] = []
         self.tcp_queries = 0
-        self._udp, self._tcp = _bind_both()
+        self._udp, self._tcp = _bind_both(host, port)
+        self.host = host
         self.port: int = self._udp.getsockname()[1]
         self._wake, self._stop = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name="dns-server", daemon=True)
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def __enter__(self) -> DnsServer:
         self._thread.start()
@@ -148,12 +154,12 @@ class DnsServer:
         return Fault.SERVFAIL
 
 
-def _bind_both() -> tuple[socket.socket, socket.socket]:
+def _bind_both(host: str, port: int) -> tuple[socket.socket, socket.socket]:
     """A UDP and a TCP socket on the same port; one that is free for UDP may be somebody's for TCP."""
     for _ in range(100):
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        udp.bind(("127.0.0.1", 0))
         try:
+            udp.bind((host, port))
             return udp, socket.create_server(udp.getsockname())
         except OSError:
             udp.close()
