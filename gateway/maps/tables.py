@@ -159,6 +159,10 @@ class Tables:
             self._warned.add(text)
             self._warn(text)
 
+    def report(self, source: str, text: str) -> None:
+        """Pass on that a lookup failed, once a minute for each source (a server, a list), and how often it did."""
+        self._failures.report(source, text)
+
     def _warn(self, text: str) -> None:
         if self.on_warning is not None:
             self.on_warning(text)

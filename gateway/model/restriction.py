@@ -20,7 +20,7 @@ evaluation, and answers with a :class:`~gateway.model.verdict.Verdict`, or None 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -93,6 +93,10 @@ class LookupTable(Protocol):
         ...
 
 
+RecordType = Literal["A", "AAAA", "MX", "NS", "PTR", "TXT"]
+"""DNS records that a restriction may ask for."""
+
+
 class RestrictionContext(Protocol):
     """The place in the configuration where a restriction stands, and what it may use."""
 
@@ -144,6 +148,20 @@ class RestrictionContext(Protocol):
         """
         ...
 
+    async def lookup(self, name: str, kind: RecordType) -> tuple[str, ...]:
+        """Ask DNS, through the cache of the whole process, which keeps an answer for its TTL; the wait is bounded.
+
+        Args:
+            name: domain name; for PTR the reversed one.
+            kind: A and AAAA give addresses, MX host names, best first, NS and PTR host names, TXT the texts, octets
+                beyond ASCII as ``surrogateescape``. Hostile data: host names are checked, texts are not.
+
+        Raises:
+            gateway.net.resolver.DnsNotFound: no such name, no such record (NullMx: the domain takes no mail).
+            gateway.net.resolver.DnsTemporary: no answer now.
+        """
+        ...
+
     async def apply(self, restrictions: str, session: Session, subject: Subject) -> Verdict | None:
         """Evaluate restrictions that a table gave (access(5), "restriction..."), with ``subject`` in their replies.
 
@@ -153,6 +171,10 @@ class RestrictionContext(Protocol):
 
     def warn(self, text: str) -> None:
         """Log a warning: a table entry that makes no sense. The same text is logged once."""
+        ...
+
+    def report(self, source: str, text: str) -> None:
+        """Log a warning that somebody who was asked has no answer: once a minute for each ``source``, then counted."""
         ...
 
 
@@ -167,8 +189,11 @@ class RestrictionKind(msgspec.Struct, frozen=True):
         arguments: words behind the name that belong to it.
         is_bounded: all its waits have deadlines of their own, as those of tables and of the resolver do. It is then
             awaited without a Task, which costs less; otherwise ``plugin_timeout`` is its deadline.
+        tables: list parameters that name tables it opens. They are opened at load even when no list of main.cf names
+            the restriction: a table's result may, and opens nothing.
     """
 
     factory: Factory
     arguments: int = 0
     is_bounded: bool = False
+    tables: tuple[str, ...] = ()

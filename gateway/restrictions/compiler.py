@@ -42,7 +42,10 @@ class Compiler:
         for name, kind in registered.items():
             if name in BUILT_IN or name in OLD_NAMES or name == WARN_IF_REJECT:
                 raise ConfigError(f"a plugin registers the built-in restriction {name}", parameter="plugins")
-            self._kinds[name] = _kind(name, kind)
+            self._kinds[name] = known = _kind(name, kind)
+            for parameter in known.tables:
+                for spec in materials.config.words(parameter):
+                    materials.tables.open(spec)
         self._classes: dict[str, tuple[str, ...]] = {}
         for name in materials.config.words("smtpd_restriction_classes"):
             if materials.config.raw(name) is None:

@@ -16,7 +16,7 @@ from gateway.maps.address_class import AddressClasses
 from gateway.maps.match_list import NetworkList
 from gateway.model.address import Address
 from gateway.model.errors import ConfigError
-from gateway.model.restriction import ResolvedAddress, Restriction, Subject
+from gateway.model.restriction import RecordType, ResolvedAddress, Restriction, Subject
 from gateway.model.session import Session
 from gateway.model.verdict import Verdict
 
@@ -34,6 +34,10 @@ class DnsQuestions(Protocol):
 
     async def addresses(self, host: str) -> list[str]:
         """IP addresses."""
+        ...
+
+    async def lookup(self, name: str, kind: RecordType) -> tuple[str, ...]:
+        """The records of one type, as text."""
         ...
 
 
@@ -96,6 +100,10 @@ class Place:
         """Where an address leads."""
         return await self.materials.classes.resolve(address)
 
+    async def lookup(self, name: str, kind: RecordType) -> tuple[str, ...]:
+        """Ask DNS for the records of one type."""
+        return await self.materials.resolver.lookup(name, kind)
+
     async def apply(self, restrictions: str, session: Session, subject: Subject) -> Verdict | None:
         """Evaluate restrictions that a table gave."""
         return await self._apply(restrictions, session, subject, self.parameter)
@@ -103,6 +111,10 @@ class Place:
     def warn(self, text: str) -> None:
         """Log a warning, the same text once."""
         self.materials.tables.warn_once(text)
+
+    def report(self, source: str, text: str) -> None:
+        """Log that somebody who was asked has no answer, once a minute for each source."""
+        self.materials.tables.report(source, text)
 
 
 class BuiltIn(msgspec.Struct, frozen=True):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gateway.net.resolver import DnsNotFound, DnsTemporary
+from gateway.net.names import reverse_name
+from gateway.net.resolver import DnsNotFound, DnsTemporary, Kind
 
 
 class FakeDns:
@@ -12,7 +13,8 @@ class FakeDns:
 
     Args:
         hosts: name → addresses. mail_exchangers: domain → [(preference, host)]. pointers: address → name.
-        texts: name → TXT strings. failing: names and addresses that give a temporary error.
+        texts: name → TXT strings. name_servers: domain → hosts.
+        failing: names and addresses that give a temporary error.
     """
 
     def __init__(
@@ -22,10 +24,12 @@ class FakeDns:
         mail_exchangers: Mapping[str, Sequence[tuple[int, str]]] | None = None,
         pointers: Mapping[str, str] | None = None,
         texts: Mapping[str, Sequence[str]] | None = None,
+        name_servers: Mapping[str, Sequence[str]] | None = None,
         failing: Sequence[str] = (),
     ) -> None:
         self.hosts, self.mail_exchangers = dict(hosts or {}), dict(mail_exchangers or {})
         self.pointers, self.texts = dict(pointers or {}), dict(texts or {})
+        self.name_servers = dict(name_servers or {})
         self.failing = set(failing)
 
     def _check(self, name: str, kind: str) -> None:
@@ -62,3 +66,21 @@ class FakeDns:
         if name not in self.texts:
             raise DnsNotFound(name, "TXT", "Host not found")
         return list(self.texts[name])
+
+    async def lookup(self, name: str, kind: Kind) -> tuple[str, ...]:
+        """Records of one type as text; mail exchangers best first. PTR takes the reversed name."""
+        match kind:
+            case "A" | "AAAA":
+                return tuple(await self.addresses(name, ("ipv4" if kind == "A" else "ipv6",)))
+            case "MX":
+                return tuple(host for _, host in await self.mx(name))
+            case "TXT":
+                return tuple(await self.txt(name))
+            case "PTR":
+                found = [host for address, host in self.pointers.items() if reverse_name(address) == name]
+            case "NS":
+                found = list(self.name_servers.get(name, ()))
+        self._check(name, kind)
+        if not found:
+            raise DnsNotFound(name, kind, "Host not found")
+        return tuple(found)

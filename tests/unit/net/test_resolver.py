@@ -248,3 +248,36 @@ def test_native_lookup() -> None:
     assert answer == ["127.0.0.1"]
     assert isinstance(missing, DnsError)
     assert server.queries == []
+
+
+def test_records_of_a_type_as_text() -> None:
+    zones = {
+        "x.example": {
+            "A": ["192.0.2.1", "192.0.2.2"],
+            "AAAA": ["2001:db8::1"],
+            "MX": ["20 b.example", "10 A.example"],
+            "NS": ["NS1.example", "ns2.example."],
+            "TXT": ['"one" "two"'],
+        },
+        "1.2.0.192.in-addr.arpa": {"PTR": ["X.example"]},
+    }
+    answers, _ = ask(
+        zones,
+        lambda r: r.lookup("x.example", "A"),
+        lambda r: r.lookup("x.example", "AAAA"),
+        lambda r: r.lookup("x.example", "MX"),
+        lambda r: r.lookup("x.example", "NS"),
+        lambda r: r.lookup("x.example", "TXT"),
+        lambda r: r.lookup("1.2.0.192.in-addr.arpa", "PTR"),
+    )
+    assert answers == [
+        ("192.0.2.1", "192.0.2.2"), ("2001:db8::1",), ("a.example", "b.example"), ("ns1.example", "ns2.example"),
+        ("onetwo",), ("x.example",),
+    ]  # fmt: skip
+
+
+def test_name_servers_without_a_host_name_are_none() -> None:
+    zones = {"x.example": {"NS": ["1.2.3.4", "a\\032b.example"]}, "y.example": {"NS": NXDOMAIN}}
+    answers, _ = ask(zones, lambda r: r.lookup("x.example", "NS"), lambda r: r.lookup("y.example", "NS"))
+    assert [type(answer) for answer in answers] == [DnsNotFound, DnsNotFound]
+    assert "Malformed or unexpected" in answers[0].reason

@@ -17,6 +17,7 @@ from gateway.restrictions import RestrictionEngine
 from gateway.restrictions.compiler import check_relay_safety
 from gateway.restrictions.evaluation import Step
 from gateway.restrictions.names import BUILT_IN, NOT_YET, OLD_NAMES, STOPS_STRANGERS
+from gateway.testing.fake_dns import FakeDns
 
 
 class NoDns:
@@ -159,3 +160,42 @@ def test_a_mistake_in_a_factory_gets_its_parameter() -> None:
 
     with pytest.raises(ConfigError, match="smtpd_sender_restrictions: x: no good"):
         engine({"x": factory}, smtpd_sender_restrictions="x")
+
+
+def test_tables_of_a_restriction_are_open_before_a_table_names_it() -> None:
+    async def never(session: Session) -> Verdict | None:
+        raise AssertionError
+
+    def factory(context: RestrictionContext) -> object:
+        context.table(context.words("rbl_reply_maps")[0])
+        return never
+
+    registered = {"x": RestrictionKind(factory, tables=("rbl_reply_maps",))}  # type: ignore[arg-type]
+    _, tables = engine(registered, rbl_reply_maps="inline:{a=b}")
+    assert tables.opened("inline:{a=b}") is not None
+    _, tables = engine({}, rbl_reply_maps="inline:{a=b}")
+    assert tables.opened("inline:{a=b}") is None
+    with pytest.raises(ConfigError, match="unknown type"):
+        engine(registered, rbl_reply_maps="no-such-type:x")
+
+
+def test_a_plugin_asks_dns_and_reports_who_fails() -> None:
+    def factory(context: RestrictionContext) -> object:
+        async def check(session: Session) -> Verdict | None:
+            context.report("list", "list: no answer")
+            return Verdict.reject(" ".join(await context.lookup("x.example", "NS")))
+
+        return check
+
+    config = Config.from_settings({
+        "compatibility_level": "3.6", "mydestination": "local.example", "smtpd_delay_reject": "no",
+        "smtpd_client_restrictions": "x, x",
+    })  # fmt: skip
+    tables = Tables(config)
+    dns = FakeDns(name_servers={"x.example": ["a.example", "b.example"]})
+    made = RestrictionEngine(config, tables, dns, {"x": factory})
+    for _ in range(2):
+        verdict = asyncio.run(made.at_connect(Session(Client("192.0.2.1"))))
+        assert verdict is not None
+        assert verdict.text == "a.example b.example"
+    assert tables.warnings == ["list: no answer"]
