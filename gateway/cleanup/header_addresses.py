@@ -12,15 +12,9 @@ import re
 
 from gateway.config import Config
 from gateway.maps.rewriting import Rewriting
+from gateway.rfc.address.fields import NAMES, fold
 from gateway.rfc.address.header import Mailbox, lines, parse
 from gateway.rfc.address.tokens import scan
-
-FOLD_AT = 69
-"""Most characters of a line on which addresses are joined, the tab at its start not counted."""
-NAMES = (
-    b"from sender reply-to to cc bcc resent-from resent-sender resent-reply-to resent-to resent-cc resent-bcc "
-    b"apparently-to disposition-notification-to errors-to mail-followup-to return-path return-receipt-to"
-).split()
 
 # A list of addresses none of which can change: atoms, a domain with a dot, phrases and comments without surprises.
 _BLANK = rb"(?:[ \t]|\r\n(?=[ \t]))*+"
@@ -93,27 +87,3 @@ def header_rewriters(config: Config, rewriting: Rewriting) -> tuple[HeaderAddres
     has_remote = bool(config.text("remote_header_rewrite_domain"))
     remote = HeaderAddresses(Rewriting(config, is_remote=True), limit) if has_remote else None
     return HeaderAddresses(rewriting, limit), remote
-
-
-def fold(items: list[str], width: int = 0) -> str:
-    """Join items with blanks, and begin a new line where one would grow too long; an item itself is never broken.
-
-    Args:
-        items: at least one.
-        width: characters that the first line has already.
-    """
-    parts = [items[0]]
-    width += _octets(items[0])
-    for item in items[1:]:
-        width += 1 + _octets(item)
-        if width > FOLD_AT:
-            width = _octets(item)
-            parts.append("\r\n" if item.startswith((" ", "\t")) else "\r\n\t")
-        else:
-            parts.append(" ")
-        parts.append(item)
-    return "".join(parts)
-
-
-def _octets(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))

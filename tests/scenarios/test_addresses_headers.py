@@ -19,7 +19,7 @@ from peers.ports import LOOPBACK, free_port
 from peers.postfix import PostfixInstance
 from peers.sinks import RecordingSink
 
-from gateway.cleanup.header_addresses import NAMES
+from gateway.rfc.address.fields import NAMES
 
 pytestmark = pytest.mark.peer("postfix")
 

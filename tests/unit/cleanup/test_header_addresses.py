@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from gateway.cleanup.header_addresses import FOLD_AT, NAMES, HeaderAddresses, fold, header_rewriters
+from gateway.cleanup.header_addresses import HeaderAddresses, header_rewriters
 from gateway.config import Config
 from gateway.maps.rewriting import Rewriting
+from gateway.rfc.address.fields import NAMES
 
 SETTINGS = {"compatibility_level": "3.6", "myhostname": "mx.here.example", "myorigin": "Origin.example"}
 
@@ -100,16 +101,6 @@ def test_a_header_with_too_many_tokens_is_left_alone() -> None:
     rules = rewriter(header_address_token_limit="10")
     assert rules.rewrite(b"To: a, b, c, d, e\r\n") != b"To: a, b, c, d, e\r\n"
     assert rules.rewrite(b"To: a, b, c, d, e, f\r\n") == b"To: a, b, c, d, e, f\r\n"
-
-
-def test_folding() -> None:
-    first, second = "a" * 40, "b" * (FOLD_AT - 41)
-    assert fold([first, second]) == f"{first} {second}"
-    assert fold([first, second], 1) == f"{first}\r\n\t{second}"
-    assert fold([first, second + "b", "c"]) == f"{first}\r\n\t{second}b c"
-    assert fold([first, " " + second]) == f"{first}\r\n {second}"
-    assert fold(["x" * 100, "y"]) == f"{'x' * 100}\r\n\ty"
-    assert fold(["ä" * 34, "b"]) == f"{'ä' * 34}\r\n\tb"  # octets count
 
 
 @pytest.mark.parametrize(
