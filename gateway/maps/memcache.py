@@ -10,13 +10,14 @@ import os
 import re
 
 from gateway.maps.client_file import ClientFile
-from gateway.maps.endpoint import Endpoint, Unreachable
 from gateway.maps.folding import encoded
 from gateway.maps.query_template import DomainFilter, QueryTemplate
 from gateway.maps.source import Surroundings
-from gateway.maps.stream import BadReply, ReplyEnd, StreamTable
+from gateway.maps.stream import StreamTable
 from gateway.maps.table import Table
 from gateway.model.errors import ConfigError, TableError
+from gateway.net.endpoint import Endpoint, Unreachable
+from gateway.net.stream import BadReply, ReplyEnd
 
 KEY_LIMIT = 250
 """Octets of a key in memcached."""
@@ -171,7 +172,7 @@ class _Limits:
 def _endpoint(spec: str, text: str, around: Surroundings) -> Endpoint:
     kind, _, where = text.partition(":")
     if kind == "inet":
-        return Endpoint.tcp(spec, where)
+        return Endpoint.tcp(f"table {spec}", where)
     if kind == "unix" and where:
         return Endpoint(os.path.join(around.config.text("queue_directory"), where))
     raise ConfigError(f'"{text}": expected inet:host:port or unix:path')

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import re
 
-from gateway.maps.endpoint import Endpoint
 from gateway.maps.folding import encoded
 from gateway.maps.source import Surroundings
-from gateway.maps.stream import BadReply, StreamTable
+from gateway.maps.stream import StreamTable
 from gateway.model.errors import ConfigError, TableError
+from gateway.net.endpoint import Endpoint
+from gateway.net.stream import BadReply
 
 REPLY_LIMIT = 100_000
 """Octets of a reply, without the netstring's own."""
@@ -30,7 +31,7 @@ class SocketmapTable(StreamTable):
         if not where or not map_name or kind not in ("inet", "unix"):
             raise ConfigError(f"table {spec}: expected socketmap:inet:host:port:name or socketmap:unix:path:name")
         if kind == "inet":
-            endpoint = Endpoint.tcp(spec, where)
+            endpoint = Endpoint.tcp(f"table {spec}", where)
         else:
             # Postfix's daemons work in the queue directory.
             endpoint = Endpoint(os.path.join(around.config.text("queue_directory"), where))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from gateway.maps.endpoint import Endpoint
 from gateway.maps.source import Surroundings
-from gateway.maps.stream import BadReply, StreamTable
+from gateway.maps.stream import StreamTable
 from gateway.model.errors import TableError
+from gateway.net.endpoint import Endpoint
+from gateway.net.stream import BadReply
 
 REPLY_LIMIT = 4096
 """Octets of a reply, with its newline."""
@@ -22,7 +23,7 @@ class TcpTable(StreamTable):
     """2xx is a value, 5xx not found, all else a temporary error."""
 
     def __init__(self, spec: str, name: str, around: Surroundings) -> None:
-        super().__init__(spec, Endpoint.tcp(spec, name), around)
+        super().__init__(spec, Endpoint.tcp(f"table {spec}", name), around)
 
     async def find(self, key: str) -> str | None:
         """The value that the server has for ``key``."""

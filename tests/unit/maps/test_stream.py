@@ -14,8 +14,9 @@ import uvloop
 from peers.scripted import CLOSE, HANG, RESET, ScriptedServer
 
 from gateway.maps import stream
-from gateway.maps.endpoint import Endpoint, Unreachable
-from gateway.maps.stream import BadReply, StreamPool
+from gateway.maps.stream import TablePool
+from gateway.net.endpoint import Endpoint, Unreachable
+from gateway.net.stream import BadReply, PoolLimits
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -43,13 +44,13 @@ def server() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture
-def pool(server: ScriptedServer) -> Iterator[StreamPool]:
-    pool = StreamPool.lease(Endpoint("127.0.0.1", server.port))
+def pool(server: ScriptedServer) -> Iterator[TablePool]:
+    pool = TablePool.lease(Endpoint("127.0.0.1", server.port))
     yield pool
     pool.release()
 
 
-def test_one_connection_for_one_question_after_another(run: Run, server: ScriptedServer, pool: StreamPool) -> None:
+def test_one_connection_for_one_question_after_another(run: Run, server: ScriptedServer, pool: TablePool) -> None:
     async def three() -> list[bytes]:
         return [await pool.ask(b"%d\n" % n, line_end) for n in range(3)]
 
@@ -58,19 +59,19 @@ def test_one_connection_for_one_question_after_another(run: Run, server: Scripte
     assert server.connections == 1
 
 
-def test_questions_at_a_time_are_bounded_and_not_confused(run: Run, server: ScriptedServer, pool: StreamPool) -> None:
+def test_questions_at_a_time_are_bounded_and_not_confused(run: Run, server: ScriptedServer, pool: TablePool) -> None:
     async def many() -> list[bytes]:
         return await asyncio.gather(*(pool.ask(b"%d\n" % n, line_end) for n in range(200)))
 
     assert run(many()) == [b"said %d\n" % n for n in range(200)]
-    assert server.most <= stream.CONNECTIONS
+    assert server.most <= stream.LIMITS.connections
     assert server.connections == server.open_now
 
 
 def test_too_many_that_wait_fail_at_once(
-    run: Run, server: ScriptedServer, pool: StreamPool, monkeypatch: pytest.MonkeyPatch
+    run: Run, server: ScriptedServer, pool: TablePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "WAITING_LIMIT", 5)
+    monkeypatch.setattr(pool, "limits", PoolLimits(10, 5, 60.0))
 
     async def many() -> list[bytes | BaseException]:
         questions = (pool.ask(b"%d\n" % n, line_end) for n in range(20))
@@ -84,7 +85,7 @@ def test_too_many_that_wait_fail_at_once(
 
 @pytest.mark.parametrize("end", [CLOSE, RESET, (b"half", CLOSE), (b"half", RESET)])
 def test_a_kept_connection_that_dies_is_replaced_once(
-    run: Run, server: ScriptedServer, pool: StreamPool, end: Any
+    run: Run, server: ScriptedServer, pool: TablePool, end: Any
 ) -> None:
     assert run(pool.ask(b"x\n", line_end)) == b"said x\n"
     replies = iter([end, b"again\n"])
@@ -95,7 +96,7 @@ def test_a_kept_connection_that_dies_is_replaced_once(
 
 
 @pytest.mark.parametrize("end", [CLOSE, RESET, (b"half", CLOSE), (b"half", RESET)])
-def test_a_new_connection_that_dies_is_an_error(run: Run, server: ScriptedServer, pool: StreamPool, end: Any) -> None:
+def test_a_new_connection_that_dies_is_an_error(run: Run, server: ScriptedServer, pool: TablePool, end: Any) -> None:
     server.answer = lambda _: end
     with pytest.raises(ConnectionError):
         run(pool.ask(b"x\n", line_end))
@@ -104,7 +105,7 @@ def test_a_new_connection_that_dies_is_an_error(run: Run, server: ScriptedServer
 
 @pytest.mark.parametrize("rest", [b"more", b"said y\n"])
 def test_what_follows_a_reply_is_no_answer_to_the_next_question(
-    run: Run, server: ScriptedServer, pool: StreamPool, rest: bytes
+    run: Run, server: ScriptedServer, pool: TablePool, rest: bytes
 ) -> None:
     server.answer = lambda request: echo(request) + rest
     assert run(pool.ask(b"x\n", line_end)) == b"said x\n"
@@ -113,7 +114,7 @@ def test_what_follows_a_reply_is_no_answer_to_the_next_question(
     assert server.connections == 2
 
 
-def test_what_comes_unasked_ends_an_idle_connection(run: Run, server: ScriptedServer, pool: StreamPool) -> None:
+def test_what_comes_unasked_ends_an_idle_connection(run: Run, server: ScriptedServer, pool: TablePool) -> None:
     assert run(pool.ask(b"x\n", line_end)) == b"said x\n"
     server.send_to_all(b"said y\n")
     assert run(pool.ask(b"z\n", line_end)) == b"said z\n"
@@ -121,7 +122,7 @@ def test_what_comes_unasked_ends_an_idle_connection(run: Run, server: ScriptedSe
 
 
 def test_a_lookup_that_was_given_up_takes_its_connection_with_it(
-    run: Run, server: ScriptedServer, pool: StreamPool
+    run: Run, server: ScriptedServer, pool: TablePool
 ) -> None:
     asked, go = threading.Event(), threading.Event()
 
@@ -145,7 +146,7 @@ def test_a_lookup_that_was_given_up_takes_its_connection_with_it(
     assert server.connections == 2
 
 
-def test_bad_replies_end_the_connection(run: Run, server: ScriptedServer, pool: StreamPool) -> None:
+def test_bad_replies_end_the_connection(run: Run, server: ScriptedServer, pool: TablePool) -> None:
     server.answer = lambda _: b"oh!\n"
     with pytest.raises(BadReply, match="an exclamation mark"):
         run(pool.ask(b"x\n", line_end))
@@ -154,7 +155,7 @@ def test_bad_replies_end_the_connection(run: Run, server: ScriptedServer, pool: 
     assert run(pool.ask(b"x\n", line_end)) == b"said x\n"
 
 
-def test_a_reply_octet_by_octet(run: Run, server: ScriptedServer, pool: StreamPool) -> None:
+def test_a_reply_octet_by_octet(run: Run, server: ScriptedServer, pool: TablePool) -> None:
     pieces = iter([b"sa", b"id", b"\n"])
 
     async def piece_by_piece() -> bytes:
@@ -170,7 +171,7 @@ def test_a_reply_octet_by_octet(run: Run, server: ScriptedServer, pool: StreamPo
     assert run(piece_by_piece()) == b"said\n"
 
 
-def test_a_server_that_went_and_came_back(run: Run, server: ScriptedServer, pool: StreamPool) -> None:
+def test_a_server_that_went_and_came_back(run: Run, server: ScriptedServer, pool: TablePool) -> None:
     async def many() -> list[bytes | BaseException]:
         return await asyncio.gather(*(pool.ask(b"x\n", line_end) for _ in range(8)), return_exceptions=True)
 
@@ -182,16 +183,16 @@ def test_a_server_that_went_and_came_back(run: Run, server: ScriptedServer, pool
 
 
 def test_idle_connections_grow_old(
-    run: Run, server: ScriptedServer, pool: StreamPool, monkeypatch: pytest.MonkeyPatch
+    run: Run, server: ScriptedServer, pool: TablePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(pool.ask(b"x\n", line_end)) == b"said x\n"
-    monkeypatch.setattr(stream, "IDLE_S", -1.0)
+    monkeypatch.setattr(pool, "limits", PoolLimits(10, 1000, -1.0))
     assert run(pool.ask(b"x\n", line_end)) == b"said x\n"
     assert server.connections == 2
 
 
-def test_tables_of_one_server_share_its_connections(run: Run, server: ScriptedServer, pool: StreamPool) -> None:
-    other = StreamPool.lease(Endpoint("127.0.0.1", server.port))
+def test_tables_of_one_server_share_its_connections(run: Run, server: ScriptedServer, pool: TablePool) -> None:
+    other = TablePool.lease(Endpoint("127.0.0.1", server.port))
     assert other is pool
     assert run(other.ask(b"x\n", line_end)) == b"said x\n"
     other.release()
@@ -201,7 +202,7 @@ def test_tables_of_one_server_share_its_connections(run: Run, server: ScriptedSe
 
 
 def test_the_last_one_closes_the_connections(server: ScriptedServer) -> None:
-    pool = StreamPool.lease(Endpoint("127.0.0.1", server.port))
+    pool = TablePool.lease(Endpoint("127.0.0.1", server.port))
     assert asyncio.run(pool.ask(b"x\n", line_end)) == b"said x\n"
     pool.release()
     server.wait_until_idle()
@@ -214,7 +215,7 @@ def test_the_last_one_closes_the_connections(server: ScriptedServer) -> None:
 
 def test_unix_domain_sockets(run: Run, tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
-    pool = StreamPool.lease(Endpoint(path))
+    pool = TablePool.lease(Endpoint(path))
     with pytest.raises(Unreachable, match="No such file"):
         run(pool.ask(b"x\n", line_end))
     with ScriptedServer(echo, path=path):
@@ -222,7 +223,7 @@ def test_unix_domain_sockets(run: Run, tmp_path: Path) -> None:
     pool.release()
 
 
-def test_a_server_that_does_not_read(run: Run, server: ScriptedServer, pool: StreamPool) -> None:
+def test_a_server_that_does_not_read(run: Run, server: ScriptedServer, pool: TablePool) -> None:
     server.answer = lambda _: HANG
 
     async def give_up() -> None:
@@ -234,7 +235,7 @@ def test_a_server_that_does_not_read(run: Run, server: ScriptedServer, pool: Str
 
 
 def test_a_connection_that_another_thread_watches_is_left_alone(
-    run: Run, server: ScriptedServer, pool: StreamPool
+    run: Run, server: ScriptedServer, pool: TablePool
 ) -> None:
     kept, done = threading.Event(), threading.Event()
 

@@ -33,8 +33,12 @@ class Endpoint(msgspec.Struct, frozen=True):
     port: int = 0
 
     @classmethod
-    def tcp(cls, spec: str, text: str) -> Endpoint:
+    def tcp(cls, whose: str, text: str) -> Endpoint:
         """``host:port`` with a number or a service name, ``[address]:port``; no host is this one.
+
+        Args:
+            whose: where it is configured, as an error begins: ``table tcp:mx:25``.
+            text: what is configured.
 
         Raises:
             ConfigError: there is no port, or none of that name.
@@ -48,7 +52,7 @@ class Endpoint(msgspec.Struct, frozen=True):
             except (OSError, UnicodeError, ValueError):
                 port = 0
         if not colon or not 0 < port < 1 << 16:
-            raise ConfigError(f'table {spec}: "{text}": expected host:port')
+            raise ConfigError(f'{whose}: "{text}": expected host:port')
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]
         return cls(host or "localhost", port)

@@ -13,9 +13,9 @@ import pytest
 import uvloop
 from peers.ports import free_port
 
-from gateway.maps import endpoint
-from gateway.maps.endpoint import Dialer, Endpoint, Unreachable
 from gateway.model.errors import ConfigError
+from gateway.net import endpoint
+from gateway.net.endpoint import Dialer, Endpoint, Unreachable
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -130,7 +130,7 @@ def test_unix_domain_sockets(run: Run, tmp_path: Path) -> None:
 )
 def test_endpoints(text: str, endpoint: str) -> None:
     if endpoint:
-        assert str(Endpoint.tcp("tcp:x", text)) == endpoint
+        assert str(Endpoint.tcp("table tcp:x", text)) == endpoint
     else:
         with pytest.raises(ConfigError, match="expected host:port"):
-            Endpoint.tcp("tcp:x", text)
+            Endpoint.tcp("table tcp:x", text)
