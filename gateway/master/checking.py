@@ -91,7 +91,7 @@ def problems(config: Config, mail_log: MailLog) -> list[ConfigError]:
             counters=Counters(),
             resolver=resolver,
         )
-        types, transports = plugins.registered("lookup_tables"), plugins.registered("transports")
+        types = plugins.registered("lookup_tables")
     except ConfigError as exc:
         return [exc]
     for row in config.services:
@@ -99,7 +99,7 @@ def problems(config: Config, mail_log: MailLog) -> list[ConfigError]:
             attempt(lambda row=row: builder.build(row))  # type: ignore[misc]  # the row of this turn
     attempt(lambda: pickup_config(config))
     attempt(lambda: Router(config, Tables(config, types=types)))
-    attempt(lambda: make_transports(config, transports, resolver, mail_log))
+    attempt(lambda: make_transports(config, plugins, resolver, mail_log))
     attempt(lambda: notice_texts(config, mail_log.logger("bounce").warning))
     builder.runtime.close()
     # Two rows may have the same fault.

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
-from typing import Any
 
 from gateway.cleanup import Cleanup
 from gateway.config import Config, Service
@@ -16,13 +14,14 @@ from gateway.config.receive_options import receive_options
 from gateway.hooks.chain import Runtime
 from gateway.hooks.manager import PluginManager
 from gateway.maps import Tables
+from gateway.maps.rewriting import Rewriting
 from gateway.model.content import Content
 from gateway.model.envelope import Envelope
 from gateway.model.errors import ConfigError
 from gateway.net.eager import with_deadline
 from gateway.net.resolver import Resolver
 from gateway.net.worker import WorkerContext
-from gateway.observe import MailLog
+from gateway.observe import Logger, MailLog
 from gateway.scheduler import Router, Scheduler
 from gateway.scheduler.control import ControlServer
 from gateway.scheduler.deliver_stage import DeliverStage
@@ -35,6 +34,7 @@ from gateway.transport.base import Transport
 from gateway.transport.bounce import Bouncer
 from gateway.transport.discard import DiscardTransport
 from gateway.transport.error import ErrorTransport
+from gateway.transport.generic import GenericMaps
 from gateway.transport.smtp import SmtpTransport
 
 _CLOSE_S = 1.0
@@ -52,18 +52,19 @@ class _Policy:
         self.runtime = Runtime(
             context.mail_log.logger("qmgr"), context.counters, threads=config.integer("plugin_threads")
         )
-        tables = Tables(config, types=self.plugins.registered("lookup_tables"))
-        tables.on_warning = context.mail_log.logger("qmgr").warning
-        tables.on_info = context.mail_log.logger("qmgr").info
-        self.router = Router(config, tables)
+        self.router = Router(config, _tables(config, self.plugins, context.mail_log.logger("qmgr")))
         self.resolver = resolver = Resolver(config)
-        self.transports = make_transports(config, self.plugins.registered("transports"), resolver, context.mail_log)
+        self.transports = make_transports(config, self.plugins, resolver, context.mail_log)
         self.stage = DeliverStage(config, self.plugins, self.runtime)
 
 
-def make_transports(
-    config: Config, registered: Mapping[str, Any], resolver: Resolver, log: MailLog
-) -> dict[str, Transport]:
+def _tables(config: Config, plugins: PluginManager, logger: Logger) -> Tables:
+    tables = Tables(config, types=plugins.registered("lookup_tables"))
+    tables.on_warning, tables.on_info = logger.warning, logger.info
+    return tables
+
+
+def make_transports(config: Config, plugins: PluginManager, resolver: Resolver, log: MailLog) -> dict[str, Transport]:
     """One transport for each unix row of master.cf whose command we have; others defer their mail as unavailable.
 
     Raises:
@@ -73,20 +74,23 @@ def make_transports(
     for row in config.services:
         if row.type not in ("unix", "fifo", "unix-dgram"):
             continue
-        transport = _make_transport(row, config.for_service(row), registered, resolver, log)
+        transport = _make_transport(row, config, plugins, resolver, log)
         if transport is not None:
             transports[row.name] = transport
     return transports
 
 
 def _make_transport(
-    row: Service, config: Config, registered: Mapping[str, Any], resolver: Resolver, log: MailLog
+    row: Service, main: Config, plugins: PluginManager, resolver: Resolver, log: MailLog
 ) -> Transport | None:
+    config = main.for_service(row)
+    registered = plugins.registered("transports")
     match row.command:
         case "smtp" | "lmtp":
+            is_lmtp, tables = row.command == "lmtp", _tables(config, plugins, log.logger(row.command))
             return SmtpTransport(
-                config, row.name, resolver=resolver, log=log,
-                spool_directory=config.text("queue_directory"), is_lmtp=row.command == "lmtp",
+                config, row.name, resolver=resolver, log=log, spool_directory=config.text("queue_directory"),
+                is_lmtp=is_lmtp, generic=GenericMaps.of(config, tables, Rewriting(main), is_lmtp=is_lmtp),
             )  # fmt: skip
         case "error":
             return ErrorTransport(row.name)

@@ -11,12 +11,13 @@ import asyncio
 
 from gateway.config import Config
 from gateway.model.delivery import DeliveryReport, DeliveryRequest
-from gateway.model.errors import ConfigError
+from gateway.model.errors import ConfigError, TableError
 from gateway.net.resolver import Resolver
 from gateway.observe import MailLog
 from gateway.transport.attempt import Attempt
 from gateway.transport.connection import SmtpConnection
 from gateway.transport.endpoint import Endpoint
+from gateway.transport.generic import GenericMaps
 from gateway.transport.handshake import NoSession, open_session
 from gateway.transport.nexthop import Destination, parse_nexthop
 from gateway.transport.pool import ConnectionPool
@@ -38,6 +39,7 @@ class SmtpTransport:
         log: where connection failures go.
         spool_directory: what :attr:`BodyFile.path` is relative to.
         is_lmtp: speak LMTP, and read ``lmtp_*`` in place of ``smtp_*`` parameters.
+        generic: smtp_generic_maps; None costs nothing.
 
     Raises:
         ConfigError: a parameter that no delivery could work with.
@@ -52,8 +54,9 @@ class SmtpTransport:
         log: MailLog,
         spool_directory: str,
         is_lmtp: bool = False,
+        generic: GenericMaps | None = None,
     ) -> None:
-        self.name, self.is_lmtp = name, is_lmtp
+        self.name, self.is_lmtp, self._generic = name, is_lmtp, generic
         self._resolver, self._spool_directory = resolver, spool_directory
         self._log = log.logger("lmtp" if is_lmtp else "smtp", syslog_name=config.text("syslog_name"))
         self._active: set[SmtpConnection] = set()
@@ -70,6 +73,12 @@ class SmtpTransport:
         """Try once, over an idle connection if there is one. See :class:`gateway.transport.base.Transport`."""
         clock = asyncio.get_running_loop().time
         started = clock()
+        if self._generic is not None:
+            try:
+                request = await self._generic.applied(request)
+            except TableError as exc:
+                status = deferred("4.3.0", f"cannot map addresses: {exc}")
+                return DeliveryReport([status] * len(request.recipients))
         attempt = Attempt(request)
         used: Endpoint | None = None
         transfer_s = 0.0

@@ -59,7 +59,7 @@ _WITHOUT_EFFECT: tuple[tuple[str, str], ...] = (
     (
         "addresses are not rewritten in this way yet",
         """canonical_classes sender_canonical_classes recipient_canonical_classes masquerade_classes masquerade_domains
-        masquerade_exceptions smtp_generic_maps lmtp_generic_maps virtual_alias_address_length_limit
+        masquerade_exceptions virtual_alias_address_length_limit
         virtual_alias_expansion_limit virtual_alias_recursion_limit""",
     ),
     (
@@ -79,12 +79,8 @@ _WITHOUT_EFFECT: tuple[tuple[str, str], ...] = (
         "authorized_submit_users local_login_sender_maps empty_address_local_login_sender_maps_lookup_key",
     ),
     (
-        "DNS lists of clients and domains are not asked yet",
-        "default_rbl_reply rbl_reply_maps maps_rbl_domains maps_rbl_reject_code permit_mx_backup_networks",
-    ),
-    (
-        "policy servers are not asked yet",
-        "smtpd_policy_service_*",
+        "mail exchangers that we are the backup of are not looked for yet",
+        "permit_mx_backup_networks",
     ),
     (
         "there is no filter in front of the queue yet",
@@ -93,7 +89,7 @@ _WITHOUT_EFFECT: tuple[tuple[str, str], ...] = (
     (
         "replies and results are not changed by tables yet",
         """smtpd_reject_footer smtpd_reject_footer_maps smtpd_command_filter smtpd_dns_reply_filter
-        smtpd_expansion_filter smtp_reply_filter lmtp_reply_filter smtp_dns_reply_filter lmtp_dns_reply_filter
+        smtp_reply_filter lmtp_reply_filter smtp_dns_reply_filter lmtp_dns_reply_filter
         smtp_delivery_status_filter lmtp_delivery_status_filter default_delivery_status_filter
         smtpd_discard_ehlo_keyword_address_maps smtp_discard_ehlo_keyword_address_maps
         lmtp_discard_lhlo_keyword_address_maps smtpd_log_access_permit_actions smtpd_forbid_bare_newline_exclusions""",
