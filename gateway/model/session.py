@@ -50,6 +50,7 @@ class Session:
         service: master.cf service label, e.g. ``smtp`` or ``127.0.0.1:10025``.
         helo: HELO/EHLO argument, empty before it.
         is_esmtp: EHLO was used.
+        command: ``VRFY`` or ``XCLIENT`` while judged; they go the way of RCPT and of a new connection; else empty.
         protocol: ``SMTP``, ``ESMTP`` (``ESMTPS``, ``ESMTPA`` … once TLS and AUTH exist), ``LMTP``.
         sasl_username, tls_protocol: empty without AUTH and TLS.
         sender: reverse-path of the transaction; None before MAIL.
@@ -70,7 +71,7 @@ class Session:
     """
 
     __slots__ = (
-        "actions", "client", "connection_actions", "forward", "had_pipelining_violation", "helo", "is_esmtp",
+        "actions", "client", "command", "connection_actions", "forward", "had_pipelining_violation", "helo", "is_esmtp",
         "ledger", "mail_params", "notes", "protocol", "queue_id", "rcpt_count", "rcpt_params", "recipient",
         "recipients", "sasl_username", "sender", "server_address", "server_port", "service", "size_bytes",
         "skipped_plugins", "tls_protocol", "transaction_notes",
@@ -81,7 +82,7 @@ class Session:
     ) -> None:
         self.client = client
         self.server_address, self.server_port, self.service = server_address, server_port, service
-        self.helo, self.is_esmtp, self.protocol = "", False, "SMTP"
+        self.helo, self.is_esmtp, self.protocol, self.command = "", False, "SMTP", ""
         self.sasl_username, self.tls_protocol = "", ""
         self.had_pipelining_violation = False
         self.skipped_plugins: frozenset[str] = frozenset()

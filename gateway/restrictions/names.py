@@ -21,18 +21,25 @@ OLD_NAMES = {
 NOT_YET = frozenset({
     "check_ccert_access", "check_client_a_access", "check_client_mx_access", "check_client_ns_access",
     "check_etrn_access", "check_helo_a_access", "check_helo_mx_access", "check_helo_ns_access",
-    "check_policy_service", "check_recipient_a_access", "check_recipient_mx_access", "check_recipient_ns_access",
+    "check_recipient_a_access", "check_recipient_mx_access", "check_recipient_ns_access",
     "check_relay_domains", "check_reverse_client_hostname_a_access", "check_reverse_client_hostname_access",
     "check_reverse_client_hostname_mx_access", "check_reverse_client_hostname_ns_access", "check_sasl_access",
-    "check_sender_a_access", "check_sender_mx_access", "check_sender_ns_access", "permit_dnswl_client",
-    "permit_mx_backup", "permit_naked_ip_address", "permit_rhswl_client", "permit_tls_all_clientcerts",
+    "check_sender_a_access", "check_sender_mx_access", "check_sender_ns_access",
+    "permit_mx_backup", "permit_naked_ip_address", "permit_tls_all_clientcerts",
     "permit_tls_clientcerts", "reject_authenticated_sender_login_mismatch", "reject_known_sender_login_mismatch",
-    "reject_maps_rbl", "reject_rbl", "reject_rbl_client", "reject_rhsbl_client", "reject_rhsbl_helo",
-    "reject_rhsbl_recipient", "reject_rhsbl_reverse_client", "reject_rhsbl_sender",
     "reject_sender_login_mismatch", "reject_unauthenticated_sender_login_mismatch", "reject_unverified_recipient",
     "reject_unverified_sender",
 })  # fmt: skip
 """Postfix's restrictions that are not available yet: named so that the error can say so."""
+
+OF_PLUGINS = {
+    "rbl": frozenset({
+        "permit_dnswl_client", "permit_rhswl_client", "reject_maps_rbl", "reject_rbl", "reject_rbl_client",
+        "reject_rhsbl_client", "reject_rhsbl_helo", "reject_rhsbl_recipient", "reject_rhsbl_reverse_client",
+        "reject_rhsbl_sender",
+    }),
+}  # fmt: skip
+"""Restrictions of built-in plugins that main.cf may not load: named so that the error can say so."""
 
 WARN_IF_REJECT = "warn_if_reject"
 

@@ -133,9 +133,8 @@ class Conversation:
     async def _judged_hello(self, event: ev.Hello) -> Reply:
         verb = "EHLO" if event.is_esmtp else "HELO"
         session = self.session
-        previous = session.helo, session.is_esmtp, session.protocol
+        previous = session.helo, session.is_esmtp
         session.helo, session.is_esmtp = safe_helo(event.name), event.is_esmtp
-        session.protocol = "ESMTP" if event.is_esmtp else "SMTP"
         noted, sender = list(session.connection_actions), session.sender
         session.sender = None  # what is noted now belongs to the connection, not to the mail that this may end
         try:
@@ -145,10 +144,11 @@ class Conversation:
         if verdict is not None and verdict.is_refusal:
             # A refused HELO changes nothing (RFC 5321 §4.1.1.1), not even a transaction that is under way.
             reply = self._refuse(verb, verdict)
-            session.helo, session.is_esmtp, session.protocol = previous
+            session.helo, session.is_esmtp = previous
             session.connection_actions[:] = noted
             return reply
         self._end_transaction()
+        session.protocol = "ESMTP" if event.is_esmtp else "SMTP"  # not before it is accepted, as in Postfix's log
         return self.service.hello_reply
 
     async def _judge_hello(self, name: str) -> Verdict | None:
@@ -249,11 +249,11 @@ class Conversation:
     async def _verify(self, event: ev.Verify) -> Reply:
         """VRFY goes the way of RCPT, without joining an envelope (RFC 5321 §3.5.3: 252 when unsure)."""
         session = self.session
-        session.recipient = event.address
+        session.recipient, session.command = event.address, "VRFY"
         try:
             verdict = await self._restrict("rcpt")
         finally:
-            session.recipient = None
+            session.recipient, session.command = None, ""
         if verdict is not None and verdict.is_refusal:
             return self._refuse("VRFY", verdict)
         return Reply(252, event.argument, "2.0.0")
@@ -278,7 +278,11 @@ class Conversation:
             session.sasl_username = given["LOGIN"] or ""
         self._end_transaction()
         session.connection_actions.clear()
-        return await self._judge_connection()
+        session.command = "XCLIENT"
+        try:
+            return await self._judge_connection()
+        finally:
+            session.command = ""
 
     async def _xforward(self, event: ev.Xforward) -> Reply:
         """Remember where the mail came from before the filter, for logs and the next hop (XFORWARD_README)."""

@@ -7,7 +7,7 @@ import msgspec
 from gateway.config.parameter import Parameter, choice, integer, seconds, size, words
 
 _OURS = (
-    words("plugins", "access", "Plugins to load, in the order in which they are asked at every stage."),
+    words("plugins", "access, rbl, policy", "Plugins to load, in the order in which they are asked at every stage."),
     seconds("plugin_timeout", "30s", "Longest time one plugin may take for one call, once it waits for something."),
     choice(
         "plugin_default_action",
