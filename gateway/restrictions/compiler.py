@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from gateway.model.errors import ConfigError
 from gateway.model.restriction import CLIENT, HELO, RECIPIENT, SENDER, RestrictionKind, Subject
 from gateway.restrictions.evaluation import Step
-from gateway.restrictions.names import BUILT_IN, NOT_YET, OLD_NAMES, STOPS_STRANGERS, WARN_IF_REJECT
+from gateway.restrictions.names import BUILT_IN, NOT_YET, OF_PLUGINS, OLD_NAMES, STOPS_STRANGERS, WARN_IF_REJECT
 from gateway.restrictions.place import Apply, BuiltIn, Materials, Place
 
 _ACCESS_CHECKS = {
@@ -140,6 +140,9 @@ class Compiler:
     def _unknown(self, name: str, word: str) -> str:
         if name in NOT_YET:
             return f"{name} is not available yet"
+        for plugin, names in OF_PLUGINS.items():
+            if name in names:
+                return f"{name} is of the plugin {plugin}, which is not in main.cf's plugins"
         near = difflib.get_close_matches(name, [*self._kinds, *self._classes], n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         if name.startswith("check_") and name.endswith("_access"):

@@ -98,10 +98,13 @@ def _is_condition(action: Action) -> bool:
 
 
 def _settled(answer: Verdict, step: Step, progress: Progress, *, is_failure: bool) -> Verdict:
-    """What becomes of an answer: a warning under warn_if_reject, the earlier deferral under defer_if_reject."""
+    """What becomes of an answer: a warning under warn_if_reject, the earlier deferral under defer_if_reject.
+
+    A DEFER_IF_REJECT stands under warn_if_reject too, as in Postfix: it refuses nothing that was not refused.
+    """
     if not (answer.is_refusal or _is_condition(answer.action)):
         return answer
-    if step.is_warning and not is_failure:
+    if step.is_warning and not is_failure and answer.action is not Action.DEFER_IF_REJECT:
         # The code tells a refusal that did not happen from access(5)'s WARN.
         return msgspec.structs.replace(answer, action=Action.WARN, close=False, reason=answer.reason or step.name)
     if answer.action is Action.REJECT and progress.defer_if_reject is not None:

@@ -100,6 +100,14 @@ def raising(error: BaseException) -> Callable[[Session], Verdict | None]:
     return restriction
 
 
+def test_a_deferral_of_later_refusals_is_no_refusal_that_a_warning_could_replace() -> None:
+    deferral = Verdict(Action.DEFER_IF_REJECT, "later", 450, "4.7.1")
+    verdict, seen, _ = run(Step("a", answering(deferral), is_warning=True), Step("b", answering(REJECT)))
+    assert verdict is not None
+    assert (verdict.action, verdict.text) == (Action.DEFER, "later")
+    assert seen.actions == []
+
+
 def test_a_failing_table_is_a_temporary_refusal_also_under_warn_if_reject() -> None:
     for is_warning in (False, True):
         verdict, seen, _ = run(Step("a", raising(TableError("t", "down")), is_warning=is_warning))
