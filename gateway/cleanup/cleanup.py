@@ -1,7 +1,7 @@
 """The way of one message from its last octet to the spool.
 
-Order: access(5) actions, envelope completion, Received, missing headers, the ``queue`` stage, then the spool. All
-of it is applied once and stored; nothing here is repeated at delivery.
+Order: access(5) actions, envelope completion, address mappings, Received, missing headers, the ``queue`` stage, then
+the spool. All of it is applied once and stored; nothing here is repeated at delivery.
 """
 
 from __future__ import annotations
@@ -17,14 +17,19 @@ from gateway.cleanup.draft import Draft
 from gateway.cleanup.edits import drop_headers, header_line, prepend
 from gateway.cleanup.head import HeadFacts, examine, truncate_headers
 from gateway.cleanup.header_addresses import header_rewriters
+from gateway.cleanup.mappings import Mappings
 from gateway.cleanup.received import HeaderDate, received_header, received_local
+from gateway.cleanup.recipients import DuplicateFilter
+from gateway.cleanup.virtual_aliases import EndlessAlias
 from gateway.config import Config
 from gateway.hooks import Message
 from gateway.hooks.chain import Chain
+from gateway.maps import Tables
 from gateway.maps.rewriting import Rewriting
 from gateway.model.address import Address
 from gateway.model.content import BodyFile, Content
 from gateway.model.envelope import Envelope, Recipient
+from gateway.model.errors import TableError
 from gateway.model.ledger import LedgerEntry
 from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
@@ -48,7 +53,11 @@ class Cleanup:
         submitter: the spool.
         log: the process's log.
         open_sink: makes the file for a body that a plugin made too large for memory, by queue ID.
+        tables: opens the tables of the address mappings; the service's other tables should be among its own.
         clock: seconds since the epoch.
+
+    Raises:
+        ConfigError: a table cannot be opened, or a class of addresses does not exist.
     """
 
     def __init__(
@@ -59,6 +68,7 @@ class Cleanup:
         submitter: Submitter,
         log: MailLog,
         open_sink: Callable[[str], BodySink],
+        tables: Tables | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
         self._chain, self._submitter, self._open_sink, self._clock = queue_chain, submitter, open_sink, clock
@@ -66,8 +76,11 @@ class Cleanup:
         self._content_filter = config.text("content_filter")
         self._hostname, self._mail_name = config.text("myhostname"), config.text("mail_name")
         self._origin = config.text("myorigin").lower()
-        self._rewriting = Rewriting(config)
-        self._local_headers, self._remote_headers = header_rewriters(config, self._rewriting)
+        self._rewriting, self._duplicates = Rewriting(config), DuplicateFilter(config)
+        self._daemon = self._rewriting.address(Address("mailer-daemon"))
+        mappings = Mappings(config, tables or Tables(config), self._rewriting, self._log.warning)
+        self._mappings = mappings if mappings else None
+        self._local_headers, self._remote_headers = header_rewriters(config, self._rewriting, self._mappings)
         self._header_limit = config.integer("header_size_limit")
         self._hop_limit = config.integer("hopcount_limit")
         self._memory_limit = config.integer("content_memory_limit")
@@ -116,22 +129,26 @@ class Cleanup:
             return Verdict.reject("Error: too many hops", code=554, enhanced="5.4.6", reason=f"{facts.hops} hops")
         envelope = draft.envelope
         envelope.filter = self._content_filter
+        # Before anything is mapped: what an alias stands for is nobody's business.
+        recipient = envelope.recipients[0].address.quoted if len(envelope.recipients) == 1 else ""
         if actions and self._act(draft, actions):
             self._drop_file(draft)
             return None
-        self._complete_envelope(envelope)
-        self._complete_head(draft, facts, protocol, uid, is_local)
-        if self._chain:
-            verdict = await self._ask(
-                draft, session, session.ledger if session else ledger if ledger is not None else []
-            )
-            if verdict is not None and verdict.is_refusal:
-                return verdict
-            if verdict is not None and verdict.action is Action.DISCARD:
-                self._log.info(f"{envelope.queue_id}: discard: {verdict.text or 'queue stage'}")
-                self._drop_file(draft)
-                return None
-            self._complete_envelope(envelope)
+        try:
+            await self._map(draft, facts, is_local=is_local)
+            trace = self._trace(envelope, recipient, protocol, uid)
+            self._complete_head(draft, facts, trace, is_local=is_local)
+            verdict = None
+            if self._chain:
+                verdict = await self._judge(draft, session, ledger)
+        except (TableError, EndlessAlias) as exc:
+            return self._refusal(envelope, exc)
+        if verdict is not None and verdict.is_refusal:
+            return verdict
+        if verdict is not None and verdict.action is Action.DISCARD:
+            self._log.info(f"{envelope.queue_id}: discard: {verdict.text or 'queue stage'}")
+            self._drop_file(draft)
+            return None
         if not envelope.recipients:
             self._log.info(f"{envelope.queue_id}: discard: no recipients left")
             self._drop_file(draft)
@@ -159,6 +176,64 @@ class Cleanup:
             with suppress(OSError):  # the spool's sweep takes what is left
                 remove_body(self._directory, draft.envelope.queue_id)
 
+    def _refusal(self, envelope: Envelope, failure: TableError | EndlessAlias) -> Verdict:
+        """What the client hears of a mapping that failed: nothing is stored, and it may try again."""
+        self._log.warning(f"{envelope.queue_id}: {failure} -- message not accepted, try again later")
+        if isinstance(failure, EndlessAlias):
+            return Verdict.defer("Alias expansion error", code=451, enhanced="4.6.0", reason=str(failure))
+        return Verdict.defer("Error: queue file write error", code=451, enhanced="4.3.0", reason=str(failure))
+
+    # --- addresses ---------------------------------------------------------------------------------------------------
+
+    async def _map(self, draft: Draft, facts: HeadFacts, *, is_local: bool) -> None:
+        """Rewrite the addresses of a new message: its envelope's, and those headers' that are ours to rewrite."""
+        self._complete_envelope(draft.envelope)
+        content = draft.content
+        head = self._trimmed(content.head, facts)
+        rewriter = self._local_headers if is_local else self._remote_headers
+        if self._mappings is None:
+            if rewriter is not None:
+                head = rewriter.rewrite(head)
+        elif draft.is_redirected:
+            draft.envelope.sender = await self._mappings.sender(draft.envelope.sender)
+        else:
+            await self._mappings.map(draft.envelope)
+        if self._mappings is not None and rewriter is not None:
+            head = await rewriter.map(head)
+        draft.content = Content(head, content.body, content.is_headless)
+
+    def _complete_envelope(self, envelope: Envelope) -> None:
+        """Bring the addresses into canonical form, as they were judged (trivial-rewrite(8), local rules)."""
+        canonical = self._rewriting.address
+        sender = canonical(envelope.sender)
+        if sender.local.lower() == self._daemon.local and sender.domain == self._daemon.domain:
+            sender = Address.NULL  # who writes as the mail system wants no answer (cleanup(8), as observed)
+        envelope.sender = sender
+        for recipient in envelope.recipients:
+            address = canonical(recipient.address)
+            if address is not recipient.address:
+                recipient.original = recipient.original or str(recipient.address)
+                recipient.address = address
+        if len(envelope.recipients) > 1:
+            envelope.recipients = self._duplicates.unique(envelope.recipients)
+
+    # --- the queue stage ---------------------------------------------------------------------------------------------
+
+    async def _judge(self, draft: Draft, session: Session | None, ledger: list[LedgerEntry] | None) -> Verdict | None:
+        """Ask the stage; addresses that it brought are mapped as those that milters add are."""
+        envelope = draft.envelope
+        sender, recipients = envelope.sender, list(envelope.recipients)
+        verdict = await self._ask(draft, session, session.ledger if session else ledger if ledger is not None else [])
+        if verdict is not None and (verdict.is_refusal or verdict.action is Action.DISCARD):
+            return verdict
+        self._complete_envelope(envelope)
+        if self._mappings is not None:
+            if envelope.sender != sender:
+                envelope.sender = await self._mappings.sender(envelope.sender)
+            if not draft.is_redirected:
+                await self._mappings.map_added(envelope, recipients)
+        return verdict
+
     async def _ask(self, draft: Draft, session: Session | None, ledger: list[LedgerEntry]) -> Verdict | None:
         message = Message(draft.content, self.open_body)
         noted: list[Verdict] = []
@@ -179,16 +254,6 @@ class Cleanup:
             return Verdict.discard()
         return verdict
 
-    def _complete_envelope(self, envelope: Envelope) -> None:
-        """Bring the addresses into canonical form, as they were judged (trivial-rewrite(8), local rules)."""
-        canonical = self._rewriting.address
-        envelope.sender = canonical(envelope.sender)
-        for recipient in envelope.recipients:
-            address = canonical(recipient.address)
-            if address is not recipient.address:
-                recipient.original = recipient.original or str(recipient.address)
-                recipient.address = address
-
     def _act(self, draft: Draft, actions: Sequence[Verdict]) -> bool:
         """Carry out noted actions; True when the message is to be discarded."""
         envelope = draft.envelope
@@ -202,6 +267,7 @@ class Cleanup:
                 case Action.REDIRECT:
                     before = str(envelope.recipients[0].address) if envelope.recipients else ""
                     envelope.recipients = [Recipient(Address.of(verdict.argument), before)]
+                    draft.is_redirected = True
                 case Action.BCC:
                     envelope.recipients.append(Recipient(Address.of(verdict.argument), notify=("NEVER",)))
                 case Action.PREPEND:
@@ -212,29 +278,33 @@ class Cleanup:
             draft.content = prepend(draft.content, *lines)
         return False
 
-    def _complete_head(self, draft: Draft, facts: HeadFacts, protocol: str, uid: int, is_local: bool) -> None:
-        envelope, content = draft.envelope, draft.content
-        head = content.head
+    # --- headers -----------------------------------------------------------------------------------------------------
+
+    def _trimmed(self, head: bytes, facts: HeadFacts) -> bytes:
+        """The header block without what is too long or not wanted."""
         if len(head) > self._header_limit:
             head = truncate_headers(head, self._header_limit)
         if not self._drop.isdisjoint(facts.names):
             head = drop_headers(head, self._drop)
-        rewriter = self._local_headers if is_local else self._remote_headers
-        if rewriter is not None:
-            head = rewriter.rewrite(head)
+        return head
+
+    def _trace(self, envelope: Envelope, recipient: str, protocol: str, uid: int) -> bytes:
+        """The Received header."""
         date = self._date.text(envelope.arrival)
         names = {"hostname": self._hostname, "mail_name": self._mail_name}
         if uid >= 0:
-            trace = received_local(envelope, uid=uid, date=date, **names)
-        else:
-            trace = received_header(envelope, protocol=protocol, date=date, **names)
+            return received_local(envelope, uid=uid, date=date, **names)
+        return received_header(envelope, recipient=recipient, protocol=protocol, date=date, **names)
+
+    def _complete_head(self, draft: Draft, facts: HeadFacts, trace: bytes, *, is_local: bool) -> None:
+        envelope, content = draft.envelope, draft.content
         envelope.message_id = facts.message_id
         # Postfix completes whatever it rewrites: strangers' mail too, under remote_header_rewrite_domain.
-        is_completed = rewriter is not None or self._add_missing
-        missing = self._missing_headers(envelope, facts, date) if is_completed else b""
-        draft.content = Content(trace + head + missing, content.body, content.is_headless)
+        is_completed = is_local or self._remote_headers is not None or self._add_missing
+        missing = self._missing_headers(envelope, facts) if is_completed else b""
+        draft.content = Content(trace + content.head + missing, content.body, content.is_headless)
 
-    def _missing_headers(self, envelope: Envelope, facts: HeadFacts, date: str) -> bytes:
+    def _missing_headers(self, envelope: Envelope, facts: HeadFacts) -> bytes:
         """Message-ID, Date and From of a local message, where it has none (RFC 5322 §3.6)."""
         resent = b"resent-" if any(name.startswith(b"resent-") for name in facts.names) else b""
         prefix = "Resent-" if resent else ""
@@ -245,7 +315,7 @@ class Cleanup:
             lines.append(f"{prefix}Message-Id: <{stamp}>")
             envelope.message_id = envelope.message_id or f"<{stamp}>"
         if resent + b"date" not in facts.names:
-            lines.append(f"{prefix}Date: {date}")
+            lines.append(f"{prefix}Date: {self._date.text(envelope.arrival)}")
         if resent + b"from" not in facts.names:
             sender = envelope.sender.quoted or f"MAILER-DAEMON@{self._origin}"
             lines.append(f"{prefix}From: {sender}")

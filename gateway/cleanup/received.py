@@ -34,11 +34,14 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def received_header(envelope: Envelope, *, hostname: str, mail_name: str, protocol: str, date: str) -> bytes:
+def received_header(
+    envelope: Envelope, *, recipient: str, hostname: str, mail_name: str, protocol: str, date: str
+) -> bytes:
     """Compose the trace header of a message that came over SMTP or LMTP.
 
     Args:
-        envelope: with client and queue ID; ``for`` is shown when there is one recipient, to disclose no other.
+        envelope: with client and queue ID.
+        recipient: for the ``for`` clause, in external form, as the client gave it; empty leaves the clause out.
         hostname: myhostname.
         mail_name: mail_name.
         protocol: with-protocol, such as ``ESMTP``.
@@ -50,8 +53,7 @@ def received_header(envelope: Envelope, *, hostname: str, mail_name: str, protoc
     with_type = (
         f"UTF8{protocol.removeprefix('E')}" if envelope.is_smtputf8 and protocol.startswith("ESMTP") else protocol
     )
-    recipients = envelope.recipients
-    for_line = f"\r\n\tfor <{recipients[0].address.quoted}>; {date}" if len(recipients) == 1 else f"; {date}"
+    for_line = f"\r\n\tfor <{recipient}>; {date}" if recipient else f"; {date}"
     text = (
         f"Received: from {helo} ({client.name} [{address}])\r\n"
         f"\tby {hostname} ({mail_name}) with {with_type} id {envelope.queue_id}{for_line}\r\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from gateway.cleanup import Cleanup
+from gateway.cleanup import Cleanup, InternalMail
 from gateway.config import Config, Service
 from gateway.config.receive_options import receive_options
 from gateway.hooks.chain import Runtime
@@ -52,7 +52,8 @@ class _Policy:
         self.runtime = Runtime(
             context.mail_log.logger("qmgr"), context.counters, threads=config.integer("plugin_threads")
         )
-        self.router = Router(config, _tables(config, self.plugins, context.mail_log.logger("qmgr")))
+        self.tables = _tables(config, self.plugins, context.mail_log.logger("qmgr"))
+        self.router = Router(config, self.tables)
         self.resolver = resolver = Resolver(config)
         self.transports = make_transports(config, self.plugins, resolver, context.mail_log)
         self.stage = DeliverStage(config, self.plugins, self.runtime)
@@ -155,7 +156,7 @@ class SchedulerProcess:
             self._policy.transports,
             router=self._policy.router,
             log=context.mail_log,
-            reporter=self._bouncer(config),
+            reporter=self._bouncer(config, self._policy),
             deliver_hook=self._policy.stage.judge if self._policy.stage.is_used else None,
             delivered_hook=self._policy.stage.delivered if self._policy.stage.is_observed else None,
         )
@@ -168,8 +169,10 @@ class SchedulerProcess:
         self._control = ControlServer(config, self._scheduler, self._store, log=self._log)
         self._pickup = self._make_pickup(config)
 
-    def _bouncer(self, config: Config) -> Bouncer:
-        return Bouncer(config, self._loopback, self._ids.next, log=self._context.mail_log)
+    def _bouncer(self, config: Config, policy: _Policy) -> Bouncer:
+        mail_log = self._context.mail_log
+        submitter = InternalMail(config, self._loopback, tables=policy.tables, log=mail_log)
+        return Bouncer(config, submitter, self._ids.next, log=mail_log)
 
     def _make_pickup(self, config: Config) -> Pickup:
         config = pickup_config(config)
@@ -179,6 +182,7 @@ class SchedulerProcess:
             submitter=self._loopback,
             log=self._context.mail_log,
             open_sink=lambda queue_id: BodyWriter(self._directory, queue_id),
+            tables=self._policy.tables,
         )
         return Pickup(config, cleanup, self._ids.next, log=self._context.mail_log, submitter=self._loopback)
 
@@ -205,7 +209,7 @@ class SchedulerProcess:
 
     async def _reload(self, config: Config) -> None:
         policy = _Policy(self._context, config)
-        self._scheduler.reload(config, policy.transports, policy.router, self._bouncer(config))
+        self._scheduler.reload(config, policy.transports, policy.router, self._bouncer(config, policy))
         old, self._policy, stage = self._policy, policy, policy.stage
         self._scheduler.set_hooks(
             stage.judge if stage.is_used else None, stage.delivered if stage.is_observed else None

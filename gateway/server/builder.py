@@ -84,6 +84,7 @@ class ServiceBuilder:
                 submitter=self._submitter,
                 log=self._mail_log,
                 open_sink=self._open_sink,
+                tables=tables,
                 clock=self._clock,
             ),
             open_sink=self._open_sink,

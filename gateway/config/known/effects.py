@@ -53,16 +53,6 @@ _WITHOUT_EFFECT: tuple[tuple[str, str], ...] = (
         lmtp_pix_workarounds""",
     ),
     (
-        "new mail is not copied yet",
-        "always_bcc recipient_bcc_maps sender_bcc_maps",
-    ),
-    (
-        "addresses are not rewritten in this way yet",
-        """canonical_classes sender_canonical_classes recipient_canonical_classes masquerade_classes masquerade_domains
-        masquerade_exceptions virtual_alias_address_length_limit
-        virtual_alias_expansion_limit virtual_alias_recursion_limit""",
-    ),
-    (
         "nothing is delivered to local users, files or commands yet",
         """allow_mail_to_commands allow_mail_to_files biff command_execution_directory command_expansion_filter
         command_time_limit default_privs deliver_lock_attempts deliver_lock_delay execution_directory_expansion_filter
@@ -72,7 +62,7 @@ _WITHOUT_EFFECT: tuple[tuple[str, str], ...] = (
         mailbox_transport mailbox_transport_maps pipe_delivery_status_filter prepend_delivered_header
         require_home_directory reset_owner_alias stale_lock_time strict_mailbox_ownership sun_mailtool_compatibility
         virtual_delivery_status_filter virtual_gid_maps virtual_mailbox_base virtual_mailbox_limit
-        virtual_mailbox_lock virtual_minimum_uid virtual_uid_maps duplicate_filter_limit""",
+        virtual_mailbox_lock virtual_minimum_uid virtual_uid_maps""",
     ),
     (
         "who may submit mail with the sendmail command is not restricted yet",
@@ -109,7 +99,7 @@ _WITHOUT_EFFECT: tuple[tuple[str, str], ...] = (
     (
         "notifications have fixed contents",
         """backwards_bounce_logfile_compatibility confirm_delay_cleared enable_threaded_bounces
-        enable_original_recipient error_notice_recipient lmtp_assume_final""",
+        error_notice_recipient lmtp_assume_final""",
     ),
     (
         "the queue is a database: no directories, no file attributes, no files to keep",
