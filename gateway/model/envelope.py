@@ -45,7 +45,14 @@ class Recipient(msgspec.Struct, omit_defaults=True):
 
 
 class ClientInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where a message came from, as XFORWARD passes it on."""
+    """Where a message came from, as XFORWARD passes it on.
+
+    Each field may be empty: not told. ``unknown`` for name, address or port: there is none.
+
+    Args:
+        ident: queue ID in the system that the client first talked to.
+        source: ``LOCAL``: the client was one of local_header_rewrite_clients; ``REMOTE``.
+    """
 
     name: str = "unknown"
     address: str = ""
@@ -54,6 +61,11 @@ class ClientInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     protocol: str = ""
     ident: str = ""
     source: str = "REMOTE"
+
+    @property
+    def has_client(self) -> bool:
+        """True when something of the client itself is told, not only of the message."""
+        return bool(self.name or self.address or self.port or self.helo or self.protocol)
 
 
 class Envelope(msgspec.Struct, omit_defaults=True):
@@ -65,7 +77,7 @@ class Envelope(msgspec.Struct, omit_defaults=True):
         recipients: all of them, done or pending, in client order.
         arrival: seconds since the epoch.
         size_bytes: content octets.
-        client: who sent it.
+        client: who sent it here.
         encoding: ``7BIT`` or ``8BITMIME`` (BODY=), empty when unknown.
         is_smtputf8: the client asked for SMTPUTF8.
         ret: DSN RET, ``FULL`` or ``HDRS`` or empty.
@@ -79,6 +91,7 @@ class Envelope(msgspec.Struct, omit_defaults=True):
         message_id: value of Message-ID with brackets, for logs.
         trace: identifier kept across re-injection, or empty.
         origin: service that took it in (``smtpd``, ``pickup``, ``bounce``).
+        forward: what ``client`` told with XFORWARD of where the message came from before, or None.
     """
 
     queue_id: str
@@ -100,6 +113,7 @@ class Envelope(msgspec.Struct, omit_defaults=True):
     message_id: str = ""
     trace: str = ""
     origin: str = "smtpd"
+    forward: ClientInfo | None = None
 
     @property
     def pending(self) -> list[Recipient]:

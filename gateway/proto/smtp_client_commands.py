@@ -6,19 +6,21 @@ RFC 6531 (SMTPUTF8), RFC 3461 (DSN), Postfix XFORWARD_README.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import msgspec
 
 from gateway.model.address import Address
-from gateway.model.envelope import ClientInfo, Envelope, Recipient
+from gateway.model.envelope import Envelope, Recipient
 from gateway.rfc.rfc3461 import encode_xtext
 
 KEYWORDS_LIMIT = 100
-XFORWARD_LIMIT = 512  # octets of one command line, CRLF included
+XFORWARD_VALUE_LIMIT = 255  # octets, encoded
 
-_XFORWARD = ("name", "address", "port", "protocol", "helo", "ident", "source")
-_XFORWARD_NAMES = {"address": "ADDR", "protocol": "PROTO"}
+# In two commands, so that none is too long for a line of SMTP.
+_XFORWARD = (("NAME", "ADDR", "PORT"), ("PROTO", "HELO", "IDENT", "SOURCE"))
+_CUT_ESCAPE = re.compile(rb"\+.?\Z")
 
 
 class Capabilities(msgspec.Struct, frozen=True, gc=False):
@@ -107,25 +109,42 @@ def rcpt_argument(recipient: Recipient, server: Capabilities) -> bytes:
     return argument
 
 
-def xforward_arguments(client: ClientInfo, server: Capabilities) -> list[bytes]:
-    """What follows XFORWARD, one item a command line; empty when the server does not take it.
+def xforward_arguments(envelope: Envelope, server: Capabilities) -> list[bytes]:
+    """What follows XFORWARD, one item a command line; empty when the server does not take it, or nothing is known.
 
-    Values that are not known are sent as ``[UNAVAILABLE]``, so that the server does not put its own in their place.
+    What a filter told of the client is passed on; what nobody knows is left out, as Postfix does.
     """
     offered = server.keywords.get("XFORWARD", "").upper().split()
-    commands: list[bytes] = []
-    for field in _XFORWARD:
-        name = _XFORWARD_NAMES.get(field, field.upper())
-        if name not in offered:
-            continue
-        value = getattr(client, field)
-        if field == "address" and ":" in value:
-            value = f"IPV6:{value}"
-        if field == "name" and value == "unknown":
-            value = ""
-        item = b"%b=%b" % (name.encode("ascii"), encode_xtext(value)[:255] or b"[UNAVAILABLE]")
-        if commands and len(commands[-1]) + len(item) + len("XFORWARD  \r\n") <= XFORWARD_LIMIT:
-            commands[-1] += b" " + item
-        else:
-            commands.append(item)
+    known = {name: value for name, value in _forwarded(envelope).items() if value and name in offered}
+    commands = []
+    for names in _XFORWARD:
+        words = [b"%b=%b" % (name.encode("ascii"), _forward_value(known[name])) for name in names if name in known]
+        if words:
+            commands.append(b" ".join(words))
     return commands
+
+
+def _forwarded(envelope: Envelope) -> dict[str, str]:
+    client, told = envelope.client, envelope.forward
+    if envelope.origin != "smtpd":
+        return {"SOURCE": "LOCAL"}  # no client to speak of
+    ident, source = (told.ident, told.source) if told is not None else ("", "")
+    shown = told if told is not None and told.has_client else client
+    name, address, port = ("" if text == "unknown" else text for text in (shown.name, shown.address, shown.port))
+    return {
+        "NAME": name,
+        "ADDR": f"IPV6:{address}" if ":" in address else address,
+        "PORT": port,
+        "PROTO": shown.protocol,
+        "HELO": shown.helo,
+        "IDENT": ident or envelope.queue_id,
+        "SOURCE": source or client.source,
+    }
+
+
+def _forward_value(text: str) -> bytes:
+    """xtext in which ``=`` stands for itself, cut where a server would refuse the whole command."""
+    value = encode_xtext(text).replace(b"+3D", b"=")
+    if len(value) <= XFORWARD_VALUE_LIMIT:
+        return value
+    return _CUT_ESCAPE.sub(b"", value[:XFORWARD_VALUE_LIMIT])

@@ -61,7 +61,7 @@ def parse_attributes(raw: bytes, command: str) -> dict[str, str | None]:
 def _value(name: str, raw: bytes, command: str) -> str | None:
     octets = decode_xtext(raw)
     # Postfix before 2.3 did not encode; what is no xtext is taken as it stands (XCLIENT_README, note 3).
-    text = (raw if octets is None else octets).decode("utf-8", "replace")
+    text = (raw if octets is None else octets).decode("utf-8", "replace").replace("\ufffd", "?")
     word = text.upper()
     if word == "[UNAVAILABLE]":
         return None

@@ -266,16 +266,13 @@ class Conversation:
         """Become another client: a new connection for every rule (XCLIENT_README)."""
         session, given = self.session, event.attributes
         session.client = told_client(session.client, given)
-        if "HELO" in given:
-            session.helo = safe_helo(given["HELO"] or "")
-        if "PROTO" in given:
-            session.protocol = given["PROTO"] or session.protocol
+        session.helo = safe_helo(given.get("HELO") or "")
+        session.protocol = given.get("PROTO") or "SMTP"
         if "DESTADDR" in given:
             session.server_address = given["DESTADDR"] or ""
         if "DESTPORT" in given:
             session.server_port = given["DESTPORT"] or ""
-        if "LOGIN" in given:
-            session.sasl_username = given["LOGIN"] or ""
+        session.sasl_username = given.get("LOGIN") or ""
         self._end_transaction()
         session.connection_actions.clear()
         session.command = "XCLIENT"
@@ -286,7 +283,7 @@ class Conversation:
 
     async def _xforward(self, event: ev.Xforward) -> Reply:
         """Remember where the mail came from before the filter, for logs and the next hop (XFORWARD_README)."""
-        given, old = event.attributes, self.session.forward or ClientInfo()
+        given, old = event.attributes, self.session.forward or ClientInfo(name="", source="")
 
         def value(key: str, before: str, missing: str) -> str:
             return (given[key] or missing) if key in given else before
@@ -295,7 +292,7 @@ class Conversation:
             name=value("NAME", old.name, "unknown"), address=value("ADDR", old.address, "unknown"),
             port=value("PORT", old.port, "unknown"), helo=value("HELO", old.helo, ""),
             protocol=value("PROTO", old.protocol, ""), ident=value("IDENT", old.ident, ""),
-            source=value("SOURCE", old.source, "REMOTE"),
+            source=value("SOURCE", old.source, ""),
         )  # fmt: skip
         return OK
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from gateway.cleanup import Collector, Draft
 from gateway.hooks import Message
 from gateway.model.edits import Edit
@@ -102,28 +104,32 @@ class Intake:
         return verdict
 
     async def _queue(self, draft: Draft) -> Verdict | None:
-        service, session = self._service, self._session
+        service, session, forward = self._service, self._session, self._session.forward
+        if forward is not None and forward.source:
+            is_local = forward.source == "LOCAL"
+        elif is_local := await service.local_clients.matches(session):
+            draft.envelope.client = replace(draft.envelope.client, source="LOCAL")
         return await service.cleanup.queue(
             draft,
             actions=[*session.connection_actions, *session.actions],
             session=session,
             protocol=session.protocol,
-            is_local=await service.local_clients.matches(session),
+            is_local=is_local,
         )
 
     def _envelope(self, event: ev.BodyEnd) -> Envelope:
         session, mail, client = self._session, self._mail, self._session.client
-        info = session.forward or ClientInfo(client.name, client.address, client.port, session.helo, session.protocol)
         return Envelope(
             queue_id=session.queue_id,
             sender=mail.address,
             recipients=session.recipients,
             arrival=self._service.clock(),
             size_bytes=event.size_bytes,
-            client=info,
+            client=ClientInfo(client.name, client.address, client.port, session.helo, session.protocol),
             encoding=mail.encoding or ("8BITMIME" if event.is_8bit else ""),
             is_smtputf8=mail.is_smtputf8,
             ret=mail.ret,
             envid=mail.envid,
             has_long_lines=event.has_long_lines,
+            forward=session.forward,
         )

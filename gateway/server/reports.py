@@ -21,7 +21,8 @@ def client_line(session: Session) -> str:
     if forward is not None:
         if forward.ident:
             line += f", orig_queue_id={forward.ident}"
-        line += f", orig_client={forward.name}[{forward.address}]"
+        if forward.has_client:
+            line += f", orig_client={forward.name or 'unknown'}[{forward.address or 'unknown'}]"
     return line
 
 

@@ -176,7 +176,7 @@ class Transaction:
 
     async def _forward(self) -> None:
         """Pass on who the client was; a server that refuses still gets the mail."""
-        for argument in xforward_arguments(self._attempt.request.envelope.client, self._session.capabilities):
+        for argument in xforward_arguments(self._attempt.request.envelope, self._session.capabilities):
             self._session.send(Verb.XFORWARD, argument)
             await self._connection.exchange()
 

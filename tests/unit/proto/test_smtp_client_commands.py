@@ -67,20 +67,48 @@ def test_keywords_are_bounded_and_case_blind() -> None:
     assert Capabilities.of("mx", ["DSN", "SIZE 7"], {"DSN"}).keywords == {"SIZE": "7"}
 
 
-def test_xforward() -> None:
-    server = Capabilities.of("mx", ["XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE"])
-    client = ClientInfo("unknown", "2001:db8::1", "25", "he lo", "ESMTP", "4Q", "LOCAL")
-    assert xforward_arguments(client, server) == [
-        b"NAME=[UNAVAILABLE] ADDR=IPV6:2001:db8::1 PORT=25 PROTO=ESMTP HELO=he+20lo IDENT=4Q SOURCE=LOCAL"
+FORWARDING = Capabilities.of("mx", ["XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE"])
+
+
+def forwarded(client: ClientInfo, forward: ClientInfo | None = None, **envelope: str) -> Envelope:
+    return Envelope("4Qhere", Address.NULL, [], 0.0, client=client, forward=forward, **envelope)
+
+
+def test_xforward_tells_what_is_known() -> None:
+    client = ClientInfo("c.example", "2001:db8::1", "25", "he lo=+", "ESMTP", source="LOCAL")
+    assert xforward_arguments(forwarded(client), FORWARDING) == [
+        b"NAME=c.example ADDR=IPV6:2001:db8::1 PORT=25", b"PROTO=ESMTP HELO=he+20lo=+2B IDENT=4Qhere SOURCE=LOCAL",
+    ]  # fmt: skip
+    assert xforward_arguments(forwarded(client), NOTHING) == []
+    some = Capabilities.of("mx", ["XFORWARD ADDR HELO"])
+    assert xforward_arguments(forwarded(client), some) == [b"ADDR=IPV6:2001:db8::1", b"HELO=he+20lo=+2B"]
+    assert xforward_arguments(forwarded(ClientInfo("unknown", "unknown", "unknown")), FORWARDING) == [
+        b"IDENT=4Qhere SOURCE=REMOTE"
     ]
-    assert xforward_arguments(client, NOTHING) == []
-    some = Capabilities.of("mx", ["XFORWARD NAME ADDR"])
-    assert xforward_arguments(ClientInfo("h.example", "1.2.3.4"), some) == [b"NAME=h.example ADDR=1.2.3.4"]
 
 
-def test_xforward_lines_are_bounded() -> None:
-    server = Capabilities.of("mx", ["XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE"])
-    client = ClientInfo("n" * 400, "1.2.3.4", "25", "h" * 300, "ESMTP", "4Q")
-    lines = xforward_arguments(client, server)
-    assert len(lines) == 2
-    assert all(len(line) + len("XFORWARD \r\n") <= 512 for line in lines)
+def test_xforward_passes_on_what_a_filter_told() -> None:
+    client = ClientInfo("localhost", "127.0.0.1", "99", "filter.example", "ESMTP", source="LOCAL")
+    told = ClientInfo("o.example", "192.0.2.1", ident="4Qthere", source="REMOTE")
+    assert xforward_arguments(forwarded(client, told), FORWARDING) == [
+        b"NAME=o.example ADDR=192.0.2.1", b"IDENT=4Qthere SOURCE=REMOTE",
+    ]  # fmt: skip
+    only_ident = ClientInfo(name="", ident="4Qthere", source="")
+    assert xforward_arguments(forwarded(client, only_ident), FORWARDING) == [
+        b"NAME=localhost ADDR=127.0.0.1 PORT=99", b"PROTO=ESMTP HELO=filter.example IDENT=4Qthere SOURCE=LOCAL",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("origin", ["pickup", "bounce"])
+def test_local_mail_has_no_client_to_tell_of(origin: str) -> None:
+    envelope = forwarded(ClientInfo("localhost", "127.0.0.1"), origin=origin)
+    assert xforward_arguments(envelope, FORWARDING) == [b"SOURCE=LOCAL"]
+
+
+def test_xforward_values_are_cut_between_escapes() -> None:
+    for length in (84, 85, 86):
+        lines = xforward_arguments(forwarded(ClientInfo("n" * 400, helo="x" * (length % 3) + " " * 200)), FORWARDING)
+        assert len(lines[0]) == len("NAME=") + 255
+        helo = lines[1].split()[0].removeprefix(b"HELO=").lstrip(b"x")
+        assert helo == b"+20" * (len(helo) // 3)
+        assert all(len(line) + len("XFORWARD \r\n") <= 512 for line in lines)

@@ -257,8 +257,10 @@ def test_xforward_is_kept_with_the_message(postgate: Start) -> None:
             client.ask(line)
         client.send(MESSAGE + b".\r\n")
         assert client.read().startswith("250 2.0.0 Ok: queued as")
-    assert gateway.queued[1].envelope.client.name == "localhost", "for one transaction only"
-    forward = gateway.queued[0].envelope.client
+    assert gateway.queued[1].envelope.forward is None, "for one transaction only"
+    assert gateway.queued[0].envelope.client.name == "localhost", "who sent it here"
+    forward = gateway.queued[0].envelope.forward
+    assert forward is not None
     assert (forward.name, forward.address, forward.ident) == ("o.example", "203.0.113.9", "ABC123")
     assert "orig_queue_id=ABC123, orig_client=o.example[203.0.113.9]" in gateway.log
 
