@@ -291,6 +291,8 @@ class ServerSession(SessionBase):
             self._home = State.GREETED
             self.is_esmtp = False
             self._forget()
+        else:
+            self.state = State.DENIED  # whoever it is now was refused as by a banner
         self._replied(question, reply)
 
     def _replied_data(self, question: events.DataBegin, reply: Reply) -> None:

@@ -109,8 +109,8 @@ def test_a_refusal_by_policy_changes_no_state(state: State, verb: str) -> None:
     line, _ = COMMANDS[verb]
     talk(session, line + (b"" if verb == "BDAT" else b"\r\n"), answer=NO)
     assert session.data_to_send() == b"554 5.7.1 No\r\n"
-    # A BDAT that was refused ends the transaction: RFC 3030 §2.
-    assert session.state is (State.IDLE if verb == "BDAT" else state)
+    # A BDAT that was refused ends the transaction: RFC 3030 §2. XCLIENT is refused as a new connection is.
+    assert session.state is {"BDAT": State.IDLE, "XCLIENT": State.DENIED}.get(verb, state)
 
 
 DIALOGUES = {
@@ -356,6 +356,17 @@ def test_rows_are_found_in_both_cases() -> None:
     assert RULES[False][b"mail"] is RULES[False][b"MAIL"]
     assert b"LHLO" not in RULES[False]
     assert b"EHLO" not in RULES[True]
+
+
+def test_who_is_refused_as_a_new_client_gets_no_further() -> None:
+    session = started()
+    session.receive_data(b"XCLIENT NAME=bad.example\r\n")
+    session.next_event()
+    session.reply(Reply(554, "Client host rejected", "5.7.1"))
+    (refused,) = talk(session, b"EHLO h.example\r\n")
+    assert isinstance(refused, events.Refused)
+    assert refused.reply.text.startswith("Error: access denied")
+    assert session.state is State.DENIED
 
 
 def test_settings_may_change_with_xclient() -> None:
