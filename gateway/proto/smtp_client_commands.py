@@ -133,7 +133,7 @@ def _forwarded(envelope: Envelope) -> dict[str, str]:
     name, address, port = ("" if text == "unknown" else text for text in (shown.name, shown.address, shown.port))
     return {
         "NAME": name,
-        "ADDR": f"IPV6:{address}" if ":" in address else address,
+        "ADDR": f"IPv6:{address}" if ":" in address else address,
         "PORT": port,
         "PROTO": shown.protocol,
         "HELO": shown.helo,

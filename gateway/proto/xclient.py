@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable
 
 from gateway.model.errors import RemoteProtocolError
-from gateway.rfc.rfc3461 import decode_xtext
 
 NAMES = {
     "XCLIENT": frozenset({"NAME", "REVERSE_NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT"}),
@@ -22,6 +21,8 @@ TEMPUNAVAIL = "[TEMPUNAVAIL]"
 
 _MAX_VALUE = 255
 _HOSTNAME = re.compile(r"(?=.{1,255}$)(?!-)[A-Za-z0-9_\-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9_\-]{1,63}(?<!-))*")
+_ESCAPE = re.compile(rb"\+([0-9A-Fa-f]{2})")
+_STRAY_PLUS = re.compile(rb"\+(?![0-9A-Fa-f]{2})")
 _UNSAFE = re.compile(r"[^!-~\u0080-\U0010ffff]|[\"(),;<>\\]")
 
 
@@ -59,9 +60,10 @@ def parse_attributes(raw: bytes, command: str) -> dict[str, str | None]:
 
 
 def _value(name: str, raw: bytes, command: str) -> str | None:
-    octets = decode_xtext(raw)
-    # Postfix before 2.3 did not encode; what is no xtext is taken as it stands (XCLIENT_README, note 3).
-    text = (raw if octets is None else octets).decode("utf-8", "replace").replace("\ufffd", "?")
+    # Postfix before 2.3 did not encode; what is no xtext is taken as it stands (XCLIENT_README, note 3). Its client
+    # lets "=" stand, and controls are not harmful here: every value is checked, or has its odd characters replaced.
+    octets = raw if _STRAY_PLUS.search(raw) else _ESCAPE.sub(lambda match: bytes((int(match[1], 16),)), raw)
+    text = octets.decode("utf-8", "replace").replace("\ufffd", "?")
     word = text.upper()
     if word == "[UNAVAILABLE]":
         return None

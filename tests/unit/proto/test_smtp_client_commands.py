@@ -77,11 +77,11 @@ def forwarded(client: ClientInfo, forward: ClientInfo | None = None, **envelope:
 def test_xforward_tells_what_is_known() -> None:
     client = ClientInfo("c.example", "2001:db8::1", "25", "he lo=+", "ESMTP", source="LOCAL")
     assert xforward_arguments(forwarded(client), FORWARDING) == [
-        b"NAME=c.example ADDR=IPV6:2001:db8::1 PORT=25", b"PROTO=ESMTP HELO=he+20lo=+2B IDENT=4Qhere SOURCE=LOCAL",
+        b"NAME=c.example ADDR=IPv6:2001:db8::1 PORT=25", b"PROTO=ESMTP HELO=he+20lo=+2B IDENT=4Qhere SOURCE=LOCAL",
     ]  # fmt: skip
     assert xforward_arguments(forwarded(client), NOTHING) == []
     some = Capabilities.of("mx", ["XFORWARD ADDR HELO"])
-    assert xforward_arguments(forwarded(client), some) == [b"ADDR=IPV6:2001:db8::1", b"HELO=he+20lo=+2B"]
+    assert xforward_arguments(forwarded(client), some) == [b"ADDR=IPv6:2001:db8::1", b"HELO=he+20lo=+2B"]
     assert xforward_arguments(forwarded(ClientInfo("unknown", "unknown", "unknown")), FORWARDING) == [
         b"IDENT=4Qhere SOURCE=REMOTE"
     ]

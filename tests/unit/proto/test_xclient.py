@@ -49,3 +49,18 @@ def test_refusals(raw: bytes, command: str, text: str) -> None:
     with pytest.raises(BadAttribute) as caught:
         parse_attributes(raw, command)
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"x=y", "x=y"),
+        (b"x+3Dy=z", "x=y=z"),
+        (b"a+7F+20b", "a??b"),
+        (b"a+E4b", "a?b"),
+        (b"a+C3+A4", "aä"),
+        (b"a+zb", "a+zb"),
+    ],
+)
+def test_values_are_decoded_as_the_client_of_postfix_writes_them(raw: bytes, expected: str) -> None:
+    assert parse_attributes(b"HELO=" + raw, "XFORWARD") == {"HELO": expected}

@@ -265,6 +265,27 @@ def test_xforward_is_kept_with_the_message(postgate: Start) -> None:
     assert "orig_queue_id=ABC123, orig_client=o.example[203.0.113.9]" in gateway.log
 
 
+@pytest.mark.parametrize(
+    ("source", "clients", "expected"),
+    [("", "static:all", "LOCAL"), ("", "", "REMOTE"), ("REMOTE", "static:all", "REMOTE"), ("LOCAL", "", "LOCAL")],
+)
+def test_xforward_says_whose_headers_are_completed(postgate: Start, source: str, clients: str, expected: str) -> None:
+    gateway = postgate({"smtpd_authorized_xforward_hosts": "127.0.0.1", "local_header_rewrite_clients": clients})
+    with wire(gateway) as client:
+        client.ask("EHLO filter.example")
+        client.ask(f"XFORWARD SOURCE={source}" if source else "XFORWARD IDENT=ABC")
+        for line in ("MAIL FROM:<a@s.example>", "RCPT TO:<r@d.example>", "DATA"):
+            client.ask(line)
+        client.send(b"Subject: x\r\n\r\nx\r\n.\r\n")
+        assert client.read().startswith("250 2.0.0 Ok: queued as")
+    (message,) = gateway.queued
+    assert (b"Message-Id: " in message.content.head) is (expected == "LOCAL")
+    forward = message.envelope.forward
+    assert forward is not None
+    assert (forward.source or message.envelope.client.source) == expected
+    assert "orig_client" not in gateway.log
+
+
 class RefusesSecondHelo:
     """Refuses a HELO in the middle of a transaction."""
 
