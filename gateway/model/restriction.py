@@ -93,6 +93,9 @@ class LookupTable(Protocol):
         ...
 
 
+AddressQuestion = Callable[[str], Awaitable[str | None]]
+"""Asks tables for a mail address in internal form: their text, or None; TableError when there is no answer now."""
+
 RecordType = Literal["A", "AAAA", "MX", "NS", "PTR", "TXT"]
 """DNS records that a restriction may ask for."""
 
@@ -125,6 +128,16 @@ class RestrictionContext(Protocol):
 
         Raises:
             ConfigError: unknown type, missing or broken file.
+        """
+        ...
+
+    def address_question(self, parameter: str) -> AddressQuestion | None:
+        """The tables that a main.cf parameter lists, to be asked for addresses; None when it lists none.
+
+        They are asked for ``user+ext@domain``, ``user@domain``, ``user`` where the domain is local, and ``@domain``.
+
+        Raises:
+            ConfigError: as :meth:`table`.
         """
         ...
 

@@ -87,7 +87,10 @@ def _reject_multi_recipient_bounce(place: Place) -> Restriction:
     return check
 
 
-def _permit_sasl_authenticated(_place: Place) -> Restriction:
+def _permit_sasl_authenticated(place: Place) -> Restriction:
+    # Without it nobody has logged in here, whatever XCLIENT says: as with Postfix.
+    if not place.materials.config.boolean("smtpd_sasl_auth_enable"):
+        return lambda _session: None
     return lambda session: OK if session.sasl_username else None
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from gateway.restrictions.address import ADDRESS
 from gateway.restrictions.client import CLIENT
+from gateway.restrictions.deprecated import DEPRECATED
 from gateway.restrictions.generic import GENERIC
+from gateway.restrictions.mx_backup import MX_BACKUP
 from gateway.restrictions.place import BuiltIn
 
-BUILT_IN: dict[str, BuiltIn] = {**GENERIC, **CLIENT, **ADDRESS}
+BUILT_IN: dict[str, BuiltIn] = {**GENERIC, **CLIENT, **ADDRESS, **MX_BACKUP, **DEPRECATED}
 
 OLD_NAMES = {
     "reject_unknown_client": "reject_unknown_client_hostname",
@@ -19,16 +21,8 @@ OLD_NAMES = {
 }
 
 NOT_YET = frozenset({
-    "check_ccert_access", "check_client_a_access", "check_client_mx_access", "check_client_ns_access",
-    "check_etrn_access", "check_helo_a_access", "check_helo_mx_access", "check_helo_ns_access",
-    "check_recipient_a_access", "check_recipient_mx_access", "check_recipient_ns_access",
-    "check_relay_domains", "check_reverse_client_hostname_a_access", "check_reverse_client_hostname_access",
-    "check_reverse_client_hostname_mx_access", "check_reverse_client_hostname_ns_access", "check_sasl_access",
-    "check_sender_a_access", "check_sender_mx_access", "check_sender_ns_access",
-    "permit_mx_backup", "permit_naked_ip_address", "permit_tls_all_clientcerts",
-    "permit_tls_clientcerts", "reject_authenticated_sender_login_mismatch", "reject_known_sender_login_mismatch",
-    "reject_sender_login_mismatch", "reject_unauthenticated_sender_login_mismatch", "reject_unverified_recipient",
-    "reject_unverified_sender",
+    "check_ccert_access", "check_etrn_access", "permit_tls_all_clientcerts", "permit_tls_clientcerts",
+    "reject_unverified_recipient", "reject_unverified_sender",
 })  # fmt: skip
 """Postfix's restrictions that are not available yet: named so that the error can say so."""
 
@@ -45,5 +39,6 @@ WARN_IF_REJECT = "warn_if_reject"
 
 STOPS_STRANGERS = frozenset({
     "reject_unauth_destination", "defer_unauth_destination", "reject", "defer", "defer_if_permit",
+    "check_relay_domains",
 })  # fmt: skip
 """One of these must be reached by relay or recipient restrictions, or nothing keeps strangers from relaying."""

@@ -13,10 +13,12 @@ import msgspec
 
 from gateway.maps import Table, Tables
 from gateway.maps.address_class import AddressClasses
+from gateway.maps.address_lookup import AddressLookup, Extensions
 from gateway.maps.match_list import NetworkList
+from gateway.maps.table_list import TableList
 from gateway.model.address import Address
 from gateway.model.errors import ConfigError
-from gateway.model.restriction import RecordType, ResolvedAddress, Restriction, Subject
+from gateway.model.restriction import AddressQuestion, RecordType, ResolvedAddress, Restriction, Subject
 from gateway.model.session import Session
 from gateway.model.verdict import Verdict
 
@@ -83,6 +85,20 @@ class Place:
         if table is None:
             raise ConfigError(f"table {spec} is not named in main.cf; a table's result cannot open it")
         return table
+
+    def address_question(self, parameter: str) -> AddressQuestion | None:
+        """The tables of a parameter, asked for addresses."""
+        config, classes = self.materials.config, self.materials.classes
+        tables = TableList([self.table(spec) for spec in config.words(parameter)])
+        if not tables:
+            return None
+        lookup = AddressLookup(tables, Extensions.of(config), is_local=classes.has_local_names)
+
+        async def ask(address: str) -> str | None:
+            found = await lookup.find(address)
+            return None if found is None else found.value
+
+        return ask
 
     def text(self, parameter: str) -> str:
         """A main.cf value, expanded."""

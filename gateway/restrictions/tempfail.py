@@ -7,11 +7,11 @@ from collections.abc import Callable
 import msgspec
 
 from gateway.model.errors import ConfigError
+from gateway.model.restriction import RestrictionContext
 from gateway.model.verdict import Action, Verdict
-from gateway.restrictions.place import Place
 
 
-def tempfail(place: Place, parameter: str) -> Callable[[Verdict], Verdict]:
+def tempfail(place: RestrictionContext, parameter: str) -> Callable[[Verdict], Verdict]:
     """Turns a DEFER into what main.cf wants of it.
 
     Raises:

@@ -20,8 +20,11 @@ _WITHOUT_EFFECT: tuple[tuple[str, str], ...] = (
     ),
     (
         "nobody can log in yet: SASL is not spoken",
-        """smtpd_sasl_* smtp_sasl_* lmtp_sasl_* broken_sasl_auth_clients cyrus_sasl_config_path send_cyrus_sasl_authzid
-        smtpd_sender_login_maps smtp_sender_dependent_authentication lmtp_sender_dependent_authentication
+        """smtpd_sasl_authenticated_header smtpd_sasl_exceptions_networks smtpd_sasl_local_domain
+        smtpd_sasl_mechanism_filter smtpd_sasl_path smtpd_sasl_response_limit smtpd_sasl_security_options
+        smtpd_sasl_service smtpd_sasl_tls_security_options smtpd_sasl_type smtp_sasl_* lmtp_sasl_*
+        broken_sasl_auth_clients cyrus_sasl_config_path send_cyrus_sasl_authzid
+        smtp_sender_dependent_authentication lmtp_sender_dependent_authentication
         smtp_send_dummy_mail_auth lmtp_send_dummy_mail_auth smtpd_client_auth_rate_limit""",
     ),
     (
@@ -67,10 +70,6 @@ _WITHOUT_EFFECT: tuple[tuple[str, str], ...] = (
     (
         "who may submit mail with the sendmail command is not restricted yet",
         "authorized_submit_users local_login_sender_maps empty_address_local_login_sender_maps_lookup_key",
-    ),
-    (
-        "mail exchangers that we are the backup of are not looked for yet",
-        "permit_mx_backup_networks",
     ),
     (
         "there is no filter in front of the queue yet",

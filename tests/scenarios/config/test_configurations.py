@@ -114,7 +114,6 @@ def test_a_bounce_template_file_is_shown_as_postfix_shows_it(name: str, tmp_path
 UNAVAILABLE: dict[str, list[str]] = {
     # Debian fills this in; Postfix starts with it no more than we do.
     "debian-dist": ['main.cf, line 675: setgid_group: bad value "": must not be empty'],
-    "virtual-pgsql": ["smtpd_sender_restrictions: reject_sender_login_mismatch is not available yet"],
 }
 UNSERVED = {
     "debian": {"local", "pipe", "virtual"},

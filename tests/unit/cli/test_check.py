@@ -32,7 +32,7 @@ def site(directory: pathlib.Path, services: str = "127.0.0.1:0 inet n - n - - sm
 def test_what_is_without_effect_is_told_with_the_reason(tmp_path: pathlib.Path) -> None:
     directory = site(
         tmp_path,
-        "127.0.0.1:0 inet n - n - - smtpd\n  -o smtpd_sasl_auth_enable=yes\nrelay unix - - n - - smtp\n",
+        "127.0.0.1:0 inet n - n - - smtpd\n  -o smtpd_sasl_type=dovecot\nrelay unix - - n - - smtp\n",
         smtpd_tls_security_level="encrypt",
         relay_transport_rate_delay="1s",
         smtpd_timeout="100s",
@@ -43,7 +43,7 @@ def test_what_is_without_effect_is_told_with_the_reason(tmp_path: pathlib.Path) 
         "TLS is not spoken yet, neither with clients nor with servers",
         f"{directory}/main.cf, line 9: relay_transport_rate_delay: accepted without effect: "
         "the scheduler serves destinations in turn, and recipients need no memory of their own",
-        f"{directory}/master.cf, line 1: smtpd_sasl_auth_enable: accepted without effect: "
+        f"{directory}/master.cf, line 1: smtpd_sasl_type: accepted without effect: "
         "nobody can log in yet: SASL is not spoken",
     ]
 

@@ -38,7 +38,7 @@ def engine(registered: dict[str, object] | None = None, **settings: str) -> tupl
     ("words", "message"),
     [
         ("reject_non_fqdn_sendr", "did you mean reject_non_fqdn_sender"),
-        ("permit_mx_backup", "permit_mx_backup is not available yet"),
+        ("permit_tls_clientcerts", "permit_tls_clientcerts is not available yet"),
         ("reject_rbl_client x.example", "reject_rbl_client is of the plugin rbl, which is not in main.cf's plugins"),
         ("check_sender_access static:OK", "not in main.cf's plugins"),
         ("sleep", r"sleep needs 1 argument"),

@@ -270,7 +270,11 @@ def test_strangers_never_relay(lists: tuple[str, str, str, str], recipient: str,
 
 
 def test_registered_names() -> None:
-    assert sorted(REGISTERED) == [
-        "check_client_access", "check_helo_access", "check_recipient_access", "check_sender_access",
-    ]  # fmt: skip
-    assert all(isinstance(kind, RestrictionKind) and kind.arguments == 1 for kind in REGISTERED.values())
+    kinds = ("", "_a", "_mx", "_ns")
+    parties = ("client", "reverse_client_hostname", "helo", "sender", "recipient")
+    checks = {f"check_{party}{kind}_access" for party in parties for kind in kinds} | {"check_sasl_access"}
+    logins = {f"reject_{whose}sender_login_mismatch" for whose in ("", "authenticated_", "unauthenticated_", "known_")}
+    assert set(REGISTERED) == checks | logins
+    assert all(
+        isinstance(kind, RestrictionKind) and kind.arguments == (name in checks) for name, kind in REGISTERED.items()
+    )
