@@ -48,27 +48,32 @@ class PolicyDaemon(PrivateServer):
 
 
 class Postgrey(PolicyDaemon):
-    """Greylists for a second, over a UNIX-domain socket when ``path`` is given."""
+    """Greylists for a second; listens on the UNIX-domain socket ``path``."""
 
     label = user = "postgrey"
 
-    def __init__(self, path: str = "") -> None:
-        super().__init__()
-        self.path = path
+    @property
+    def path(self) -> str:
+        return str(self.directory / "socket")
 
-    def command(self) -> list[str]:
-        where = f"--unix={self.path}" if self.path else f"--inet={LOOPBACK}:{self.port}"
+    def set_up(self) -> None:
         for name in ("clients", "recipients"):
             (self.directory / name).touch()
+
+    def command(self) -> list[str]:
         user, group = self.account
         return [
-            "postgrey", where, f"--dbdir={self.directory}", "--delay=1", f"--user={user}", f"--group={group}",
+            "postgrey", f"--unix={self.path}", f"--dbdir={self.directory}", "--delay=1",
+            f"--user={user}", f"--group={group}",
             f"--whitelist-clients={self.directory / 'clients'}",
             f"--whitelist-recipients={self.directory / 'recipients'}",
         ]  # fmt: skip
 
     def is_ready(self) -> bool:
-        return Path(self.path).is_socket() if self.path else super().is_ready()
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(self.path)
+            return True
+        return False
 
 
 class Postfwd(PolicyDaemon):

@@ -189,7 +189,7 @@ def test_a_server_that_is_down(no_pause: list[float]) -> None:
     assert no_pause == [1, 1]
 
 
-@pytest.mark.parametrize("answer", [(b"", HANG), (b"action=", HANG)])
+@pytest.mark.parametrize("answer", [(b"action=", HANG)])
 def test_a_server_that_never_answers(answer: object, no_pause: list[float]) -> None:
     with ScriptedServer(lambda request: answer) as server:  # type: ignore[arg-type,return-value]
         setup = Setup(f"check_policy_service {{ inet:127.0.0.1:{server.port}, timeout=1s, try_limit=1 }}")
