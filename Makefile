@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PEERS  := postfix swaks pflogsumm python3 python3-venv \
   postfix-cdb postfix-ldap postfix-lmdb postfix-mysql postfix-pcre postfix-pgsql postfix-sqlite \
-  slapd ldap-utils ypserv yp-tools postgresql mariadb-server memcached postsrsd postfix-mta-sts-resolver \
+  slapd ldap-utils ypserv yp-tools postgresql mariadb-server memcached postsrsd postfix-mta-sts-resolver amavisd-new \
   postgrey postfix-policyd-spf-python postfwd policyd-rate-limit
 # What drivers without a wheel are compiled with.
 HEADERS := gcc python3-dev libdb5.3-dev libldap-dev libsasl2-dev

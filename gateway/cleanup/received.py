@@ -53,7 +53,7 @@ def received_header(
     with_type = (
         f"UTF8{protocol.removeprefix('E')}" if envelope.is_smtputf8 and protocol.startswith("ESMTP") else protocol
     )
-    for_line = f"\r\n\tfor <{recipient}>; {date}" if recipient else f"; {date}"
+    for_line = f"\r\n\tfor <{recipient}>; {date}" if recipient else f";\r\n\t{date}"
     text = (
         f"Received: from {helo} ({client.name} [{address}])\r\n"
         f"\tby {hostname} ({mail_name}) with {with_type} id {envelope.queue_id}{for_line}\r\n"
