@@ -1,0 +1,208 @@
+"""Mappings in running processes, and in a private Postfix beside them: SMTP, sendmail, bounces, tables that fail."""
+
+from __future__ import annotations
+
+import smtplib
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from conftest import missing
+from peers.faulty_proxy import FaultyProxy, State
+from peers.gateway import GatewayInstance
+from peers.instance import MailInstance
+from peers.key_recorder import KeyRecorder
+from peers.lookup_cases import as_options, free_ports
+from peers.ports import LOOPBACK, wait_for
+from peers.postfix import PostfixInstance
+from peers.sinks import RecordingSink
+
+from gateway.config.lines import read_lines
+
+MAILMAN = Path(__file__).parents[1] / "config" / "mailman"
+MAPPINGS = (
+    "virtual_alias_maps", "virtual_alias_domains", "canonical_maps", "sender_canonical_maps", "sender_canonical_classes",
+    "recipient_bcc_maps", "sender_bcc_maps", "recipient_delimiter", "owner_request_special", "mydestination",
+    "append_dot_mydomain", "relocated_maps",
+)  # fmt: skip
+KINDS = [GatewayInstance, pytest.param(PostfixInstance, marks=pytest.mark.peer("postfix"))]
+Arrived = set[tuple[str, str, str]]
+"""(subject, sender, recipient) of each."""
+
+
+def mailman_settings() -> dict[str, str]:
+    """The parameters of the mailing list host that change addresses."""
+    pairs = (line.partition("=") for line in read_lines(str(MAILMAN / "main.cf")))
+    settings = {name.strip(): value.strip() for name, _, value in pairs}
+    return {name: settings[name] for name in MAPPINGS} | {
+        "myhostname": settings["myhostname"],
+        "mydomain": settings["mydomain"],
+        "myorigin": settings["myhostname"],
+    }
+
+
+def arrived(sink: RecordingSink, count: int) -> Arrived:
+    """What came, once ``count`` recipients got something."""
+    wait_for(lambda: sum(len(each.recipients) for each in sink.messages) >= count, f"{count} recipients")
+    found = set()
+    for message in sink.messages:
+        subject = message.content.partition(b"Subject: ")[2].partition(b"\r\n")[0].decode()
+        found |= {(subject, message.sender, recipient) for recipient in message.recipients}
+    return found
+
+
+def everything_to(sink: RecordingSink) -> dict[str, str]:
+    """Settings under which all mail goes to a sink."""
+    return {
+        "local_transport": f"smtp:[{LOOPBACK}]:{sink.port}",
+        "relayhost": f"[{LOOPBACK}]:{sink.port}",
+        "smtpd_reject_unlisted_recipient": "no",
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_host_of_mailing_lists(kind: type[MailInstance]) -> None:
+    files = {
+        path.name: path.read_text() for path in MAILMAN.iterdir() if path.name in ("canonical", "virtual", "relocated")
+    }
+    with RecordingSink() as sink:
+        instance = kind(mailman_settings() | everything_to(sink), files=files)
+        instance.write_configuration()
+        instance.command("postmap", f"hash:{instance.config_directory / 'virtual'}")
+        with instance, smtplib.SMTP(LOOPBACK, instance.port, timeout=20) as client:
+            client.sendmail(
+                "old@example.org", ["announce+x@old-lists.example.org"], "Subject: alias\r\nFrom: robot\r\n"
+            )
+            client.sendmail("", ["anyone@old-lists.example.org"], "Subject: catch-all\r\nFrom: a@far.example\r\n")
+            client.sendmail("", ["archive@lists.example.org", "robot"], "Subject: copy\r\nTo: root, robot+x\r\n")
+            found = arrived(sink, 6)
+            instance.wait_until_empty()
+    copies = {each for each in found if each[2] in ("one@example.org", "two@example.org")}
+    assert len(copies) == 1  # who gets it, is chance
+    assert found - copies == {
+        ("alias", "new@example.org", "announce+x@lists.example.org"),
+        ("catch-all", "<>", "listmaster@example.org"),
+        ("copy", "<>", "archive@lists.example.org"),
+        ("copy", "<>", "store@example.org"),
+        ("copy", "<>", "robot@lists.example.org"),
+    }
+    heads = b"".join(message.content for message in sink.messages)
+    assert b"\r\nFrom: robot@lists.example.org\r\n" in heads
+    assert b"\r\nTo: admin@example.org, robot+x@lists.example.org\r\n" in heads
+    assert b"\tfor <announce+x@old-lists.example.org>;" in heads
+    assert b"listmaster" not in heads
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_notifications_go_where_their_recipient_is_an_alias_for_and_are_not_copied(kind: type[MailInstance]) -> None:
+    with RecordingSink() as sink:
+        settings = everything_to(sink) | {
+            "transport_maps": "inline:{ { bad.example = error:5.1.1 gone } }",
+            "virtual_alias_maps": "inline:{ { sender@a.example = real@b.example, second@b.example } }",
+            "canonical_maps": "inline:{ { pretty@a.example = sender@a.example } }",
+            "always_bcc": "log@b.example",
+        }
+        with kind(settings) as instance:
+            with smtplib.SMTP(LOOPBACK, instance.port, timeout=20) as client:
+                client.sendmail("pretty@a.example", ["nobody@bad.example"], "Subject: lost\r\n")
+            found = arrived(sink, 3)
+            instance.wait_until_empty()
+    assert found == {
+        ("lost", "sender@a.example", "log@b.example"),
+        ("Undelivered Mail Returned to Sender", "<>", "real@b.example"),
+        ("Undelivered Mail Returned to Sender", "<>", "second@b.example"),
+    }
+    assert any(b"\r\nTo: sender@a.example\r\n" in message.content for message in sink.messages)
+
+
+FAILING = {
+    "canonical_maps": {},
+    "sender_canonical_maps": {},
+    "recipient_canonical_maps": {},
+    "virtual_alias_maps": {},
+    "sender_bcc_maps": {},
+    "recipient_bcc_maps": {},
+    "masquerade_exceptions": {"masquerade_domains": "a.example"},
+    "mydestination": {"virtual_alias_maps": "inline:{ a=b }"},
+}
+ENDLESS = {"virtual_alias_maps": "inline:{ { r@b.example = s@b.example }, { s@b.example = r@b.example } }"}
+
+
+@pytest.fixture(scope="module")
+def replies() -> Iterator[dict[str, list[str]]]:
+    """What a message gets from each system under each failing table, and under aliases without end."""
+    setups = {name: {name: "fail:x", **more} for name, more in FAILING.items()} | {"endless": ENDLESS}
+    found: dict[str, list[str]] = {name: [] for name in setups}
+    base = {"mydestination": "", "smtpd_reject_unlisted_recipient": "no", "local_header_rewrite_clients": ""}
+    with ExitStack() as stack:
+        sink = stack.enter_context(RecordingSink())
+        kinds: list[type[MailInstance]] = [GatewayInstance]
+        if not missing("postfix"):
+            kinds.append(PostfixInstance)
+        for kind in kinds:
+            ports = dict(zip(setups, free_ports(len(setups)), strict=True))
+            services = []
+            for name, port in ports.items():
+                options = as_options(setups[name])
+                services.append(f"{LOOPBACK}:{port} inet n - n - - smtpd -o cleanup_service_name=c{name} {options}")
+                services.append(f"c{name} unix n - n - 0 cleanup {options}")
+            settings = base | {"relayhost": f"[{LOOPBACK}]:{sink.port}"}
+            instance = stack.enter_context(kind(settings, services=services))
+            with ThreadPoolExecutor(len(ports)) as pool:
+                for name, reply in zip(ports, pool.map(_attempt, ports.values()), strict=True):
+                    found[name].append(reply)
+            assert instance.queue_size() == 0
+        assert sink.messages == []
+        yield found
+
+
+def _attempt(port: int) -> str:
+    with smtplib.SMTP(LOOPBACK, port, timeout=30) as client:
+        client.ehlo("client.example")
+        client.mail("s@host.a.example")
+        client.rcpt("r@b.example")
+        code, text = client.data(b"Subject: x\r\n\r\ntext\r\n")
+        return f"{code} {text.decode()}"
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_while_a_table_fails_nothing_is_taken(replies: dict[str, list[str]], name: str) -> None:
+    if name == "mydestination":
+        # Postfix asks trivial-rewrite(8), which has the list of main.cf; here cleanup has that of its service.
+        assert replies[name][0].startswith("451 4.3.0 ")
+    else:
+        assert set(replies[name]) == {"451 4.3.0 Error: queue file write error"}
+
+
+def test_aliases_without_end_are_not_taken(replies: dict[str, list[str]]) -> None:
+    assert set(replies["endless"]) == {"451 4.6.0 Alias expansion error"}
+
+
+def _post(gateway: GatewayInstance, recipient: str, subject: str) -> None:
+    command = [gateway.program("sendmail"), "-C", str(gateway.config_directory), "-f", "s@a.example", recipient]
+    subprocess.run(command, input=f"Subject: {subject}\n\n".encode(), check=True, timeout=30)
+
+
+def test_local_mail_waits_for_the_table() -> None:
+    """What sendmail took stays in the maildrop, and goes where the table says once it does."""
+    with (
+        RecordingSink() as sink,
+        KeyRecorder(lambda _, key: "real@b.example" if key == "alias@b.example" else None) as recorder,
+        FaultyProxy(recorder.ports["tcp"]) as proxy,
+    ):
+        settings = everything_to(sink) | {"virtual_alias_maps": f"tcp:{LOOPBACK}:{proxy.port}"}
+        with GatewayInstance(settings) as gateway:
+            proxy.state = State.DOWN
+            _post(gateway, "alias@b.example", "first")
+            gateway.wait_for_log("deferred: 451 4.3.0 Error: queue file write error")
+            assert len(list((gateway.queue_directory / "maildrop").iterdir())) == 1
+            assert sink.messages == []
+            proxy.state = State.UP
+            _post(gateway, "other@b.example", "second")
+            found = arrived(sink, 2)
+            gateway.wait_until_empty()
+            assert list((gateway.queue_directory / "maildrop").iterdir()) == []
+    assert found == {("first", "s@a.example", "real@b.example"), ("second", "s@a.example", "other@b.example")}
