@@ -20,6 +20,8 @@ import psutil
 from peers.instance import MailInstance
 from peers.ports import NotReady, banner, wait_for
 
+from gateway.config import Config
+
 
 def mail_owner() -> str:
     """Who runs the workers when a test is root: ``postfix`` where that account can read this Python, else root."""
@@ -33,7 +35,7 @@ class GatewayInstance(MailInstance):
     """One private Postgate, started in the foreground as a child of the test.
 
     Args:
-        plugins: name to source text. Each becomes a file and is loaded by its path, after the built-in ``access``, unless
+        plugins: name to source text. Each becomes a file and is loaded by its path, after the built-in ones, unless
             ``settings`` gives ``plugins`` itself (``{dir}/plugins/NAME.py`` is the path then).
     The rest is :class:`peers.instance.MailInstance`'s.
     """
@@ -60,7 +62,7 @@ class GatewayInstance(MailInstance):
     def _write_plugins(self, plugins: Mapping[str, str]) -> None:
         folder = self.directory / "plugins"
         folder.mkdir()
-        names = ["access"]
+        names = list(Config.from_settings({}).words("plugins"))
         for name, source in plugins.items():
             (folder / f"{name}.py").write_text(source, encoding="utf-8")
             names.append(str(folder / f"{name}.py"))
