@@ -66,7 +66,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
         if not where or kind not in ("inet", "unix", "local"):
             raise ConfigError(f'policy server "{server}": expected inet:host:port or unix:path')
         if kind == "inet":
-            endpoint = Endpoint.tcp("policy server", where)
+            endpoint = Endpoint.tcp("policy server", where if ":" in where else f":{where}")  # no host: this one
         else:
             # Postfix's daemons work in the queue directory.
             endpoint = Endpoint(os.path.join(context.text("queue_directory"), where))
