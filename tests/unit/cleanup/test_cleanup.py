@@ -14,7 +14,7 @@ from gateway.hooks.chain import Runtime
 from gateway.hooks.manager import PluginManager
 from gateway.model.content import BodyFile, Content
 from gateway.model.envelope import Recipient
-from gateway.model.verdict import Verdict
+from gateway.model.verdict import Action, Verdict
 from gateway.observe import Counters, MailLog
 from gateway.spool.body import BodyWriter
 
@@ -176,3 +176,113 @@ def test_headers_of_strangers_may_be_completed_with_a_domain_that_is_nobodys(tmp
     house.queue(head=_HEAD)
     ((_, content),) = house.stored
     assert b"\r\nFrom: me@domain.invalid\r\nto: You <you@domain.invalid>, them@d.example\r\n" in content.head
+
+
+_ALIASES = "inline:{ { alias@d.example = one@d.example, two@d.example }, { archive@here.example = store@d.example } }"
+
+
+def test_received_names_whom_the_client_named_not_whom_the_alias_stands_for(tmp_path: Path) -> None:
+    house = House(tmp_path, {"virtual_alias_maps": _ALIASES, "always_bcc": "log@d.example"})
+    house.queue(Verdict.bcc("archive@here.example"), recipients=("alias@d.example",))
+    ((envelope, content),) = house.stored
+    assert [str(each.address) for each in envelope.recipients] == [
+        "one@d.example", "two@d.example", "store@d.example", "log@d.example",
+    ]  # fmt: skip
+    assert b"\tfor <alias@d.example>; " in content.head
+
+
+def test_a_redirected_message_goes_to_that_address_alone(tmp_path: Path) -> None:
+    settings = {
+        "virtual_alias_maps": _ALIASES,
+        "always_bcc": "log@d.example",
+        "canonical_maps": "inline:{ { a@s.example=b@s.example } }",
+    }
+    house = House(tmp_path, settings)
+    house.queue(Verdict.redirect("alias@d.example"))
+    ((envelope, _),) = house.stored
+    assert [(str(each.address), each.original) for each in envelope.recipients] == [("alias@d.example", "r@d.example")]
+    assert str(envelope.sender) == "b@s.example"
+
+
+def test_what_the_queue_stage_sees_is_mapped_and_what_it_adds_will_be(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    class Copier:
+        @hookimpl
+        def queue(self, envelope: Envelope, message: Message, edits: EditList) -> None:
+            seen.extend(str(each.address) for each in envelope.recipients)
+            edits.change_sender(Address("old", "s.example"))
+            edits.add_recipient(Address("alias", "d.example"))
+            edits.delete_recipient(Address("one", "d.example"))
+
+    settings = {
+        "virtual_alias_maps": _ALIASES, "always_bcc": "log@d.example",
+        "sender_canonical_maps": "inline:{ { old@s.example = new@s.example } }",
+    }  # fmt: skip
+    house = House(tmp_path, settings, plugin=Copier())
+    house.queue(recipients=("alias@d.example",))
+    ((envelope, _),) = house.stored
+    assert seen == ["one@d.example", "two@d.example", "log@d.example"]
+    assert str(envelope.sender) == "new@s.example"
+    assert [(str(each.address), each.notify) for each in envelope.recipients] == [
+        ("two@d.example", ()), ("log@d.example", ("NEVER",)), ("one@d.example", ("NEVER",)), ("two@d.example", ("NEVER",)),
+    ]  # fmt: skip
+
+
+def test_who_writes_as_the_mail_system_gets_no_answer(tmp_path: Path) -> None:
+    house = House(tmp_path, {"myorigin": "here.example"})
+    for sender in ("MAILER-DAEMON", "Mailer-Daemon@Here.example", "mailer-daemon@s.example"):
+        house.queue(sender=sender)
+    assert [str(envelope.sender) for envelope, _ in house.stored] == ["", "", "mailer-daemon@s.example"]
+
+
+def test_a_recipient_named_twice_gets_one(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.queue(recipients=("r@d.example", "R@d.example", "q@d.example", "r@d.example"))
+    ((envelope, _),) = house.stored
+    assert [str(each.address) for each in envelope.recipients] == ["r@d.example", "q@d.example"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"virtual_alias_maps": "fail:x"}, "451 4.3.0"), ({"canonical_maps": "fail:x", "canonical_classes": "header_sender"}, "451 4.3.0"),
+        ({"virtual_alias_maps": "inline:{ { r@d.example = q@d.example }, { q@d.example = r@d.example } }"}, "451 4.6.0"),
+    ],
+)  # fmt: skip
+def test_a_mapping_that_fails_stores_nothing_and_says_so(tmp_path: Path, settings: dict[str, str], code: str) -> None:
+    house = House(tmp_path, settings)
+    verdict = house.queue(head=b"From: a@s.example\r\n", is_local=True)
+    assert isinstance(verdict, Verdict)
+    assert (verdict.action, f"{verdict.code} {verdict.enhanced}") == (Action.DEFER, code)
+    assert house.stored == []
+    assert any(" -- message not accepted, try again later" in line for line in house.log.lines)
+
+
+def test_a_mapping_that_fails_for_what_the_queue_stage_added_stores_nothing_either(tmp_path: Path) -> None:
+    class Copier:
+        @hookimpl
+        def queue(self, envelope: Envelope, message: Message, edits: EditList) -> None:
+            edits.add_recipient(Address("loop", "d.example"))
+
+    settings = {
+        "virtual_alias_maps": "inline:{ { loop@d.example = pool@d.example }, { pool@d.example = loop@d.example } }"
+    }
+    house = House(tmp_path, settings, plugin=Copier())
+    verdict = house.queue()
+    assert isinstance(verdict, Verdict)
+    assert (verdict.enhanced, house.stored) == ("4.6.0", [])
+
+
+def test_headers_are_mapped_where_they_are_rewritten(tmp_path: Path) -> None:
+    head = b"From: me\r\nTo: Me <me>,\r\n them@d.example\r\nX: me\r\nCc:  them@d.example ,b@d.example\r\n"
+    settings = {"myorigin": "here.example", "canonical_maps": "inline:{ { me@here.example = First.Last } }"}
+    for is_local in (True, False):
+        house = House(tmp_path, settings)
+        house.queue(head=head, is_local=is_local)
+        ((_, content),) = house.stored
+        expected = head if not is_local else (
+            b"From: First.Last@here.example\r\nTo: Me <First.Last@here.example>, them@d.example\r\nX: me\r\n"
+            b"Cc:  them@d.example ,b@d.example\r\n"
+        )  # fmt: skip
+        assert expected in content.head
