@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gateway.cli.console import EX_USAGE, Console, Fatal, config_directory, options
 from gateway.cli.postconf_edit import edit_main, edit_master
 
 USAGE = (
-    "postconf [-dfhHnopvx] [-c config_dir] [-C class,...] [-o name=value] [parameter ...] | "
+    "postconf [-dfhHjnopqvx] [-c config_dir] [-C class,...] [-o name=value] [parameter ...] | "
     "postconf [-e|-#|-X] [-c config_dir] parameter[=value] ... | "
-    "postconf -M|-F|-P [-efhHoxX#] [-c config_dir] [service[/type[/name]][=value] ...] | "
+    "postconf -M|-F|-P [-efhHjoqxX#] [-c config_dir] [service[/type[/name]][=value] ...] | "
     "postconf -b|-t [-c config_dir] [template_file] | postconf -a|-A|-l|-m|-T mode"
 )
 _FEATURES = "aAlmT"
 _EDITS = "eX#"
 _MASTER = "MFP"
-_CLASHES = ("aAblmtTMFPp", "aAblmtTdneX#", "hH", *(edit + how for edit in _EDITS for how in "fhHxo"))
+_CLASHES = (
+    "aAblmtTMFPp",
+    "aAblmtTdneX#",
+    "hH",
+    *(edit + how for edit in _EDITS for how in "fhHxo"),
+    *("j" + other for other in "aAblmtTeX#f"),
+)
 """Of the letters in a group only one may be given."""
 
 
@@ -31,14 +37,14 @@ def main(argv: list[str]) -> int:
     Raises:
         Fatal: bad usage. ConfigError: unreadable files, bad syntax.
     """
-    found, operands = options(argv, "aAbc:C:deEfFhHlmMno:pPtT:vxX#", USAGE)
+    found, operands = options(argv, "aAbc:C:deEfFhHjlmMno:pPqtT:vxX#", USAGE)
     if not found.keys() & set("X#abt") and any("=" in operand for operand in operands):
         found.setdefault("e", [""])
     _refuse_clashes(found)
     console = Console("postconf")
     lines = _run(found, operands, console)
     if lines is not None:
-        _print(lines)
+        _print(_array(lines) if "j" in found else lines)
     return 0
 
 
@@ -71,10 +77,21 @@ def _run(found: dict[str, list[str]], operands: Sequence[str], console: Console)
         edit = edit_main if mode == "p" else edit_master
         edit(directory, mode, edits[0], operands, console)
         return None
-    view = postconf_show.View(*(letter not in found for letter in "hH"), *(letter in found for letter in "fx"))
+    view = postconf_show.View(*(letter not in found for letter in "hH"), *(letter in found for letter in "fxjq"))
     if mode == "p":
         return postconf_show.settings(directory, found, operands, view, console)
     return postconf_show.services(postconf_show.configured(directory, found), mode, operands, view, console)
+
+
+def _array(objects: Iterable[str]) -> Iterator[str]:
+    """A JSON array of these objects, one on a line."""
+    yield "["
+    last = ""
+    for item in objects:
+        if last:
+            yield f"{last},"
+        last = item
+    yield from (last, "]") if last else ("]",)
 
 
 def _print(lines: Iterable[str]) -> None:

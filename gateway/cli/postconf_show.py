@@ -6,6 +6,7 @@ Source: postconf(1).
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 
@@ -34,18 +35,40 @@ class View(msgspec.Struct, frozen=True):
         has_names, has_values: what of ``name = value`` is shown.
         is_folded: long lines are broken.
         is_expanded: ``$name`` is filled in.
+        is_json: each thing is a JSON object on a line of its own.
+        is_quiet: without warnings of parameters that nothing uses.
     """
 
     has_names: bool = True
     has_values: bool = True
     is_folded: bool = False
     is_expanded: bool = False
+    is_json: bool = False
+    is_quiet: bool = False
 
-    def line(self, name: str, value: str) -> str:
-        """One setting."""
+    def line(self, name: str, value: str, row: Row | None = None) -> str:
+        """One setting, of main.cf or of a row of master.cf."""
+        if self.is_json:
+            return self._object(name, value, row)
+        if row is not None:
+            name = _label(row, name)
         if not self.has_values:
             return name
         return format_value(value, first=f"{name} =" if self.has_names else "", fold=self.is_folded)
+
+    def _object(self, name: str, value: str, row: Row | None) -> str:
+        shown = dict(zip(FIELDS[:2], row.fields, strict=False)) if row is not None else {}
+        if self.has_names:
+            shown["name"] = name
+        if self.has_values:
+            shown["value"] = value
+        return json_object(shown)
+
+
+def json_object(members: dict[str, str]) -> str:
+    """A JSON object on one line; octets that are no UTF-8 become U+FFFD, as JSON cannot hold them (RFC 8259 §8.1)."""
+    text = json.dumps(members, ensure_ascii=False)
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def configured(directory: str, found: dict[str, list[str]]) -> Config:
@@ -110,10 +133,11 @@ def settings(
         elif not is_set_only or config.is_set(name):
             yield view.line(name, _shown(config, name, services, view))
     if not is_default:
-        for setting in sorted(unused_settings(config, read_names), key=lambda setting: _octets(setting.name)):
+        unused = [] if view.is_quiet else unused_settings(config, read_names)
+        for setting in sorted(unused, key=lambda setting: _octets(setting.name)):
             text = f"unused parameter: {setting.name}={setting.value}"
             console.warning(printable(f"{_main_cf(config)}: {text}") + _hint(config, setting.name))
-        _warn_after(config, read_names, console)
+        _warn_after(config, read_names, console, is_quiet=view.is_quiet)
 
 
 def _shown(config: Config, name: str, services: dict[str, Parameter], view: View) -> str:
@@ -189,15 +213,15 @@ def _warn_before(config: Config, found: Usage, console: Console) -> None:
         console.warning(printable(f"{file}: undefined parameter: {name}"))
 
 
-def _warn_after(config: Config, found: Usage, console: Console) -> None:
-    for row, name, value in unused_overrides(config, found):
+def _warn_after(config: Config, found: Usage, console: Console, *, is_quiet: bool) -> None:
+    for row, name, value in () if is_quiet else unused_overrides(config, found):
         console.warning(printable(f"{row.file}: unused parameter: {name}={value}"))
     for kind, file in found.clients:
         if not os.path.exists(file):
             console.warning(f'open "{kind}" configuration "{file}": No such file or directory')
             continue
         for name, setting in read_main_cf(file)[0].items():
-            if name not in CLIENT_PARAMETERS[kind]:
+            if name not in CLIENT_PARAMETERS[kind] and not is_quiet:
                 console.warning(printable(f"{kind}:{file}: unused parameter: {name}={setting.value}"))
 
 
@@ -223,18 +247,18 @@ def services(config: Config, mode: str, operands: Sequence[str], view: View, con
         if mode == "M":
             seen.update(matching)
             if matching:
-                yield format_row(shown, fold=view.is_folded)
+                yield json_object(dict(_fields(shown))) if view.is_json else format_row(shown, fold=view.is_folded)
             continue
         pairs = _fields(shown) if mode == "F" else _overrides(shown)
         for name, value in pairs:
             hits = [number for number in matching if requests[number][2] in ("*", name)]
             seen.update(hits)
             if hits:
-                yield _field(shown, name, value, view) if mode == "F" else view.line(_label(row, name), value)
+                yield _field(shown, name, value, view) if mode == "F" else view.line(name, value, row)
     for number, operand in enumerate(operands):
         if number not in seen:
             console.warning(f'unmatched request: "{operand}"')
-    _warn_after(config, read_names, console)
+    _warn_after(config, read_names, console, is_quiet=view.is_quiet)
 
 
 def _request(operand: str, mode: str) -> tuple[str, str, str]:
@@ -262,6 +286,8 @@ def _label(row: Row, name: str) -> str:
 
 def _field(row: Row, name: str, value: str, view: View) -> str:
     """A field is shown as it is; only its command is folded, like the command of a row."""
+    if view.is_json:
+        return view.line(name, value, row)
     label = _label(row, name)
     if not view.has_values:
         return label
