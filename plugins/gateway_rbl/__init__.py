@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from gateway.hooks import hookimpl
+from gateway.model.errors import ConfigError
 from gateway.model.restriction import (
     CLIENT,
     HELO,
@@ -93,7 +94,11 @@ def blocking(target: Target) -> Factory:
 def reject_maps_rbl(context: RestrictionContext) -> Restriction:
     """The lists of ``maps_rbl_domains``, one after the other."""
     context.warn(f'{context.parameter}: reject_maps_rbl is obsolete: write "reject_rbl_client domain" for each list')
-    return _block(context, ADDRESS, tuple(map(DnsList.parse, context.words("maps_rbl_domains"))))
+    try:
+        lists = tuple(map(DnsList.parse, context.words("maps_rbl_domains")))
+    except ConfigError as error:
+        raise ConfigError(error.message, parameter="maps_rbl_domains") from error
+    return _block(context, ADDRESS, lists)
 
 
 def _argument(context: RestrictionContext) -> DnsList:

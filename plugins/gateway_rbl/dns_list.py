@@ -7,6 +7,7 @@ records say why. Source: RFC 5782 §2.1, §2.4, §3; Postfix's ``reject_rbl_clie
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -49,12 +50,14 @@ class DnsList(msgspec.Struct, frozen=True):
 
     Args:
         spec: as in main.cf, ``domain`` or ``domain=d.d.d.d``.
-        domain: below it are the keys.
+        domain: the same without the filter, for replies and the log.
+        zone: the domain as DNS is asked for it; below it are the keys.
         accepted: the addresses that count; None: all.
     """
 
     spec: str
     domain: str
+    zone: str
     accepted: AddressFilter | None = None
 
     @classmethod
@@ -67,7 +70,8 @@ class DnsList(msgspec.Struct, frozen=True):
         domain, equals, pattern = spec.partition("=")
         if not is_hostname(domain):
             raise ConfigError(f'"{domain}" is not the domain name of a DNS list')
-        return cls(spec, domain.removesuffix("."), AddressFilter.parse(pattern) if equals else None)
+        domain = domain.removesuffix(".")
+        return cls(spec, domain, ascii_name(domain), AddressFilter.parse(pattern) if equals else None)
 
     def covers(self, answer: Answer) -> bool:
         """True when an address of the answer counts."""
@@ -80,7 +84,7 @@ class DnsList(msgspec.Struct, frozen=True):
 
         A failure is logged, once a minute a list.
         """
-        query = f"{key}.{ascii_name(self.domain)}"
+        query = f"{key}.{self.zone}"
         known: dict[str, Answer] = session.notes.setdefault(NOTES, {})
         answer = known.get(query)
         if answer is None:
@@ -121,6 +125,7 @@ def joined(texts: tuple[str, ...]) -> str:
     return whole
 
 
+@lru_cache(maxsize=1024)
 def address_key(address: str) -> str:
     """``9.113.0.203`` for 203.0.113.9, 32 nibbles for an IPv6 address (RFC 5782 §2.4); empty for what is no address."""
     return reverse_name(address).removesuffix(".in-addr.arpa").removesuffix(".ip6.arpa")

@@ -24,8 +24,8 @@ from gateway_rbl.dns_list import Answer, DnsList, reason_of
 
 UNAVAILABLE = "Service unavailable"
 _REPLY = re.compile(r"([45][0-9]{2}) +(?:([245]\.[0-9]{1,3}\.[0-9]{1,3})(?!\S)\s*)?(.*)", re.DOTALL)
-_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|(.?))", re.DOTALL)
-_ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_ESCAPE = re.compile(rb"\\(?:([0-7]{1,3})|(.?))", re.DOTALL)
+_ESCAPED = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 
 
 class Blocked(msgspec.Struct, frozen=True):
@@ -98,7 +98,7 @@ class Replies:
             "rbl_code": str(context.integer("maps_rbl_reject_code")),
             "server_name": context.text("myhostname"),
         }
-        self._allowed = frozenset(unescape(context.text("smtpd_expansion_filter")))
+        self._octets = filter_table(context.text("smtpd_expansion_filter"))
         self._default = context.text("default_rbl_reply")
         self._check_default()
         self._tables: tuple[LookupTable, ...] = tuple(map(context.table, context.words("rbl_reply_maps")))
@@ -146,17 +146,15 @@ class Replies:
 
     def _safe(self, value: str | None) -> str | None:
         """A value whose octets are all allowed: the others are underscores (smtpd_expansion_filter)."""
-        if value is None or self._allowed.issuperset(value):
-            return value
-        return "".join(
-            each if each in self._allowed else "_" * len(each.encode("utf-8", "surrogateescape")) for each in value
-        )
+        if value is None:
+            return None
+        return value.encode("utf-8", "surrogateescape").translate(self._octets).decode("utf-8", "surrogateescape")
 
     def _verdict(self, text: str, session: Session, blocked: Blocked) -> Verdict:
         reason = f"{self._context.name} {blocked.dns_list.spec}: {blocked.answer.query}"
         match = _REPLY.fullmatch(text)
         if match is None:
-            self._context.warn(f"rbl response code configuration error: {text[:100]}")
+            self._context.report(blocked.dns_list.spec, f"rbl response code configuration error: {text[:100]}")
             return refuse(450, "4.7.1", UNAVAILABLE, reason=reason)
         enhanced = suited_enhanced(match[2] or "4.7.1", blocked.subject)
         return refuse(int(match[1]), enhanced, match[3] or UNAVAILABLE, reason=reason)
@@ -191,10 +189,11 @@ def _known(value: Lookup) -> Lookup:
     return lookup
 
 
-def unescape(text: str) -> str:
-    r"""A text with C's escapes (``\t``, ``\40``, ``\\``) undone; any other escaped character stands for itself."""
+def filter_table(text: str) -> bytes:
+    r"""What becomes of an octet: itself when ``text`` has it, C's escapes (``\t``, ``\40``, ``\\``) undone; else ``_``."""
 
-    def character(match: re.Match[str]) -> str:
-        return chr(int(match[1], 8) & 0xFF) if match[1] else _ESCAPED.get(match[2], match[2])
+    def octet(match: re.Match[bytes]) -> bytes:
+        return bytes([int(match[1], 8) & 0xFF]) if match[1] else _ESCAPED.get(match[2], match[2])
 
-    return _ESCAPE.sub(character, text)
+    allowed = frozenset(_ESCAPE.sub(octet, text.encode("utf-8", "surrogateescape")))
+    return bytes(each if each in allowed else ord("_") for each in range(256))

@@ -337,5 +337,5 @@ def test_mistakes_stop_the_start(restriction: str, problem: str) -> None:
 def test_a_restriction_taken_for_a_list_is_warned_of() -> None:
     house = House("reject_rbl_client permit_mynetworks")
     assert 'reject_rbl_client takes "permit_mynetworks" for the domain name' in house.tables.warnings[0]
-    with pytest.raises(ConfigError, match="not the domain name"):
+    with pytest.raises(ConfigError, match='maps_rbl_domains: "-" is not the domain name'):
         House("reject_maps_rbl", maps_rbl_domains="bl.example, -")

@@ -6,7 +6,7 @@ import asyncio
 import re
 
 import pytest
-from gateway_rbl.reply import unescape
+from gateway_rbl.reply import filter_table
 
 from gateway.config import Config
 from gateway.hooks.manager import PluginManager
@@ -145,8 +145,13 @@ def test_a_table_that_fails_defers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "plain"),
-    [(r"\t\40!\\]", "\t !\\]"), (r"a\zb\8\377\0", "azb8\xff\0"), ("end\\", "end"), (r"\1234", "S4")],
-)
-def test_escapes_of_the_expansion_filter(text: str, plain: str) -> None:
-    assert unescape(text) == plain
+    ("text", "octets"),
+    [
+        (r"\t\40!\\]", b"\t !\\]"), (r"a\zb\8\377\0", b"azb8\xff\0"), ("end\\", b"end"), (r"\1234", b"S4"),
+        ("ä", b"\xc3\xa4"), ("\udcff", b"\xff"),
+    ],
+)  # fmt: skip
+def test_the_expansion_filter(text: str, octets: bytes) -> None:
+    table = filter_table(text)
+    assert bytes(each for each in range(256) if table[each] == each and each != ord("_")) == bytes(sorted(octets))
+    assert set(table) == {*octets, ord("_")}
