@@ -190,7 +190,7 @@ def _known(value: Lookup) -> Lookup:
 
 
 def filter_table(text: str) -> bytes:
-    r"""What becomes of an octet: itself when ``text`` has it, C's escapes (``\t``, ``\40``, ``\\``) undone; else ``_``."""
+    r"""For each octet itself when ``text`` has it, C's escapes (``\t``, ``\40``, ``\\``) undone, or else ``_``."""
 
     def octet(match: re.Match[bytes]) -> bytes:
         return bytes([int(match[1], 8) & 0xFF]) if match[1] else _ESCAPED.get(match[2], match[2])
