@@ -35,6 +35,8 @@ class AddressMapping:
     async def find(self, address: str) -> list[str] | None:
         """The addresses that stand for one, at least one of them; None when the tables do not know it.
 
+        The null address, ``<>``, is one too, empty but for the extension.
+
         Args:
             address: internal form, as are the results.
 
@@ -51,6 +53,8 @@ class AddressMapping:
         extension = found.extension if self._propagates else ""
         nodes = parse(scan(text))
         results = [self._result(node, extension) for node in nodes if isinstance(node, Mailbox)]
+        if not results and text.strip() == "<>":
+            return [extension]
         if not results:
             specs = " ".join(table.spec for table in self._lookup.tables.tables)
             raise TableError(specs, f'no address in "{found.value}" for {found.key}')

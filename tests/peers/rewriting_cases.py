@@ -91,6 +91,8 @@ def _one_result(chance: random.Random) -> str:
 def _results(chance: random.Random) -> str:
     if chance.random() < 0.12:
         return f"@{chance.choice(_DOMAINS)}"
+    if chance.random() < 0.04:
+        return "<>"
     count = chance.choice((1, 1, 1, 2, 3))
     return chance.choice((", ", ",", " , ")).join(_one_result(chance) for _ in range(count))
 

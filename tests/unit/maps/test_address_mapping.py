@@ -55,6 +55,8 @@ def find(entries: str, address: str, **settings: str) -> list[str] | None:
         ("inline:{ { a = c@d.example } }", "a@here.example", ["c@d.example"]),
         ("inline:{ { a = c@d.example } }", "a@b.example", None),
         ("inline:{ { a@b.example = C D <c@d.example> } }", "a@b.example", ["c@d.example"]),
+        ("inline:{ { a@b.example = <> } }", "a@b.example", [""]),
+        ("inline:{ { a@b.example = <> } }", "a+x@b.example", ["+x"]),
     ],
 )  # fmt: skip
 def test_results(entries: str, address: str, expected: list[str] | None) -> None:
