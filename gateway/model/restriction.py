@@ -166,8 +166,9 @@ class RestrictionContext(Protocol):
 
         Args:
             name: domain name; for PTR the reversed one.
-            kind: A and AAAA give addresses, MX host names, best first, NS and PTR host names, TXT the texts, octets
-                beyond ASCII as ``surrogateescape``. Hostile data: host names are checked, texts are not.
+            kind: A and AAAA give addresses, MX host names, best first, and addresses that some write in their place, NS
+                and PTR host names, TXT the texts, octets beyond ASCII as ``surrogateescape``. Hostile data: host names
+                are checked, texts are not.
 
         Raises:
             gateway.net.resolver.DnsNotFound: no such name, no such record (NullMx: the domain takes no mail).

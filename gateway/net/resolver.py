@@ -45,6 +45,7 @@ _NOT_FOUND = {
     4: "Host not found",  # ARES_ENOTFOUND
     8: "Malformed name",  # ARES_EBADNAME
 }
+_UNUSABLE = "Malformed or unexpected name server reply"
 
 
 class DnsError(GatewayError):
@@ -119,7 +120,10 @@ class Resolver:
             DnsNotFound: no such domain, no MX record, or none with a valid host name.
             DnsTemporary: no answer now.
         """
-        return list(await self._ask(domain, "MX"))
+        usable = [record for record in await self._ask(domain, "MX") if not literal_address(record[1])]
+        if not usable:
+            raise DnsNotFound(domain, "MX", _UNUSABLE)
+        return usable
 
     async def addresses(
         self, host: str, families: Sequence[str] = ("ipv4", "ipv6"), *, is_native: bool = False
@@ -169,6 +173,8 @@ class Resolver:
 
     async def lookup(self, name: str, kind: Kind) -> tuple[str, ...]:
         """The records of one type as text: addresses, host names (mail exchangers best first), or TXT as :meth:`txt`.
+
+        Among mail exchangers, unlike in :meth:`mx`, are the addresses that some write in the place of a name.
 
         Raises:
             DnsNotFound: no such name, no such record, or none that makes sense; NullMx among them.
@@ -293,9 +299,12 @@ def _read_mx(name: str, data: list[Any]) -> list[tuple[int, str]]:
     if len(data) == 1 and not data[0].exchange.rstrip("."):
         raise NullMx(name, "MX", f"Domain {name} does not accept mail (nullMX)")
     hosts = [(record.priority, record.exchange.rstrip(".").lower()) for record in data]
-    valid = sorted((pair for pair in hosts if is_host_name(pair[1])), key=lambda pair: pair[0])
+    # A bare address is no exchanger (RFC 5321 §5.1) for us; for Postfix it is one, and policy has to see it.
+    valid = sorted(
+        (pair for pair in hosts if is_host_name(pair[1]) or literal_address(pair[1])), key=lambda pair: pair[0]
+    )
     if not valid:
-        raise DnsNotFound(name, "MX", "Malformed or unexpected name server reply")
+        raise DnsNotFound(name, "MX", _UNUSABLE)
     return valid[:RECORDS_LIMIT]
 
 
@@ -306,14 +315,14 @@ def _read_addresses(_name: str, data: list[Any]) -> list[str]:
 def _read_ptr(name: str, data: list[Any]) -> list[str]:
     valid = [host for record in data if is_host_name(host := record.dname.rstrip(".").lower())]
     if not valid:
-        raise DnsNotFound(name, "PTR", "Malformed or unexpected name server reply")
+        raise DnsNotFound(name, "PTR", _UNUSABLE)
     return valid[:1]
 
 
 def _read_ns(name: str, data: list[Any]) -> list[str]:
     valid = [host for record in data if is_host_name(host := record.nsdname.rstrip(".").lower())]
     if not valid:
-        raise DnsNotFound(name, "NS", "Malformed or unexpected name server reply")
+        raise DnsNotFound(name, "NS", _UNUSABLE)
     return valid[:RECORDS_LIMIT]
 
 

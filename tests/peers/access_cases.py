@@ -1,6 +1,6 @@
 """Zones, tables, restriction lists and made-up clients for comparing access checks with Postfix's.
 
-All lists end in ``reject``: nothing is relayed, and each reply says how far a case got. Every host's addresses are all
+Nearly all lists end in ``reject``: nothing is relayed, and each reply says how far a case got. Every host's addresses are all
 good or all bad, for Postfix asks for them in an order of its own.
 """
 
@@ -38,6 +38,7 @@ ZONES: dict[str, Zone | Fault] = {
     "mx.strict.example": {"A": ["192.0.2.81"]},
     "soft.example": {"MX": ["10 mx.soft.example"], "NS": ["mx.soft.example"], "A": ["192.0.2.82"]},
     "null.example": {"MX": ["0 ."], "A": ["192.0.2.7"]},
+    "numeric.example": {"MX": ["10 192.0.2.7"]},
     "loop.example": {"MX": ["10 localhost"], "NS": ["localhost"]},
     "alias.example": {"CNAME": ["badmx.example"]},
     "hostless.example": {"MX": ["10 nowhere.example"], "NS": ["nowhere.example"]},
@@ -54,7 +55,7 @@ ZONES: dict[str, Zone | Fault] = {
 }
 DOMAINS = [name for name in ZONES if name.count(".") == 1] + [
     "sub.badaddr.example", "deep.sub.badaddr.example", "nosuch.example", "nosuch.invalid", "[192.0.2.7]",
-    "[IPv6:2001:db8:7::1]", "[198.51.100.1]", "[192.0.2.7", "[fine]",
+    "[ipv6:2001:db8:7::1]", "[198.51.100.1]",
 ]  # fmt: skip
 HOSTS = [domain for domain in DOMAINS if "[" not in domain]
 FILES = {
@@ -111,6 +112,10 @@ def _logins(restriction: str, **more: str) -> Service:
 _TABLES = ("texthash:{dir}/conf/servers", "cidr:{dir}/conf/servers.cidr", "regexp:{dir}/conf/servers.regexp")
 _MISMATCHES = [f"reject_{whose}sender_login_mismatch" for whose in ("", "authenticated_", "unauthenticated_", "known_")]
 _REVERSE = "check_reverse_client_hostname_access texthash:{dir}/conf/reverse, reject"
+# Takes what no table refuses: a list that does not end in reject.
+OPEN_ENDED = Service(
+    {"smtpd_recipient_restrictions": f"check_sender_mx_access {_TABLES[0]}, reject_unauth_destination"}, "senders"
+)
 SERVICES = [
     *(_servers(kind, table) for kind in ("a", "mx", "ns") for table in _TABLES),
     _servers("mx", "fail:x"),
@@ -134,6 +139,7 @@ SERVICES = [
         },
         "recipients",
     ),
+    OPEN_ENDED,
 ]
 SETTINGS = {
     "compatibility_level": "3.6",
@@ -153,7 +159,7 @@ SETTINGS = {
     "smtpd_client_connection_rate_limit": "0",
     "smtpd_peername_lookup": "no",
 }
-_NUMERIC_HELO = ["192.0.2.7", "198.51.100.1", "2001:db8:7::1", "1.2.3", "::1::2", "1.2.3.4.", "unknown", "host"]
+_NUMERIC_HELO = ["192.0.2.7", "198.51.100.1", "2001:db8:7::1", "1.2.3", "::1::2", "1.2.3.4.", "unknown", "[fine]"]
 _SENDERS = [
     "a@own.example", "a+ext@own.example", "b@own.example", "many@own.example", "c@own.example", "u@dom.example",
     "local@local.example", "local", "local+x@local.example", "", '"a b"@own.example', "e+x@own.example",
@@ -169,21 +175,16 @@ def has_ipv6() -> bool:
     return False
 
 
-def _server_cases(chance: random.Random, count: int) -> Iterator[Case]:
-    """One party of five is of interest at a time, so that the others do not hide it."""
-    for number in range(count):
-        names = ["plain.example"] * 5
-        if number < 5:
-            names[number] = chance.choice(HOSTS)
-        else:
-            names[number % 5] = (HOSTS if number % 5 < 2 else DOMAINS)[(number * 7) % len(HOSTS)]
-        name, reverse, helo, sender, recipient = names
-        if number % 5 == 2 and chance.random() < 0.3:
-            helo = chance.choice(_NUMERIC_HELO)
-        reverse = chance.choice((reverse, reverse, "[UNAVAILABLE]", "[TEMPUNAVAIL]")) if number % 5 == 1 else reverse
-        address = chance.choice(("192.0.2.9", "198.51.100.20", "IPV6:2001:db8:7::5"))
-        attributes = f"ADDR={address} NAME={name} REVERSE_NAME={reverse}"
-        yield Case(attributes, helo, f"s@{sender}", f"r@{recipient}")
+def _server_cases(chance: random.Random, each: int) -> Iterator[Case]:
+    """One party of five is of interest at a time, so that the others do not hide it; ``each`` cases for each party."""
+    pools = (HOSTS, [*HOSTS, "[UNAVAILABLE]", "[TEMPUNAVAIL]"], [*DOMAINS, *_NUMERIC_HELO], DOMAINS, DOMAINS)
+    for party, pool in enumerate(pools):
+        for chosen in chance.sample(pool, each):
+            name, reverse, helo, sender, recipient = (
+                chosen if party == at else "plain.example" for at in range(len(pools))
+            )
+            address = chance.choice(("192.0.2.9", "198.51.100.20", "IPV6:2001:db8:7::5"))
+            yield Case(f"ADDR={address} NAME={name} REVERSE_NAME={reverse}", helo, f"s@{sender}", f"r@{recipient}")
 
 
 def cases(service: Service, seed: int) -> list[Case]:
@@ -191,16 +192,22 @@ def cases(service: Service, seed: int) -> list[Case]:
     chance = random.Random(seed)
     match service.kind:
         case "servers":
-            return list(_server_cases(chance, 34 if "fail:" not in str(service.settings) else 6))
+            return list(_server_cases(chance, 1 if "fail:" in str(service.settings) else 16))
         case "logins":
             pairs = [(login, sender) for login in _LOGINS[:8] for sender in _SENDERS]
             return [
                 Case(f"LOGIN={login}", "host.example", sender, "r@local.example")
                 for login, sender in chance.sample(pairs, 24)
             ]
+        case "senders":
+            return [
+                Case("PORT=1", "host.example", f"s@{domain}", "r@local.example")
+                for domain in DOMAINS
+                if not domain.startswith(("failing", "["))
+            ]
         case "helo":
             return [Case("PORT=1", helo, "s@plain.example", "r@local.example") for helo in _NUMERIC_HELO]
     domains = ["local.example", "relayed.example", "sub.relayed.example", "[127.0.0.1]", "[192.0.2.1]"]
-    domains += [name for name in HOSTS if name.count(".") == 1 and name != "loop.example"]
+    domains += [name for name in HOSTS if name.count(".") == 1 and name not in ("loop.example", "numeric.example")]
     recipients = [*(f"r@{domain}" for domain in domains), "r%backup.example@local.example"]
     return [Case("PORT=1", "host.example", "s@plain.example", recipient) for recipient in recipients]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from peers.access_cases import FILES, SERVICES, SETTINGS, ZONES, Case, cases, has_ipv6
+from peers.access_cases import FILES, OPEN_ENDED, SERVICES, SETTINGS, ZONES, Case, cases, has_ipv6
 from peers.auth_server import AuthServer
 from peers.dns_server import DnsServer
 from peers.gateway import GatewayInstance
@@ -72,5 +72,18 @@ def test_replies_are_postfix_s(index: int, ports: tuple[list[int], list[int]]) -
     assert [each for each in replies if each[1] != each[2]] == []
 
 
+@pytest.mark.parametrize("domain", ["failing.example", "failinghost.example"])
+def test_servers_that_cannot_be_looked_up_now_let_nothing_through(
+    domain: str, ports: tuple[list[int], list[int]]
+) -> None:
+    """Where Postfix differs: it warns, and the mail is taken."""
+    index = SERVICES.index(OPEN_ENDED)
+    case = Case("PORT=1", "host.example", f"s@{domain}", "r@local.example")
+    theirs, ours = (reply_to(side[index], case) for side in ports)
+    assert theirs == "250 2.1.5 Ok"
+    why = f"Unable to look up mail exchangers of {domain}"
+    assert ours == f"450 4.4.3 <s@{domain}>: Sender address rejected: {why}"
+
+
 def test_there_are_enough_cases() -> None:
-    assert sum(len(cases(service, index)) for index, service in enumerate(SERVICES)) > 400
+    assert sum(len(cases(service, index)) for index, service in enumerate(SERVICES)) > 1000

@@ -94,9 +94,16 @@ def test_failures(zone: object, kind: type[DnsError], reason: str) -> None:
 def test_hostile_exchangers_are_dropped() -> None:
     bad = ["10 a\\.b.example", "10 a\\032b.example", "10 1.2.3.4", "10 a\\000.example", "10 -x.example"]
     zones = {"mixed.example": {"MX": [*bad, "30 ok.example"]}, "bad.example": {"MX": bad}}
-    (mixed, error), _ = ask(zones, lambda r: r.mx("mixed.example"), lambda r: r.mx("bad.example"))
+    (mixed, error, *shown), _ = ask(
+        zones,
+        lambda r: r.mx("mixed.example"),
+        lambda r: r.mx("bad.example"),
+        lambda r: r.lookup("mixed.example", "MX"),
+        lambda r: r.lookup("bad.example", "MX"),
+    )
     assert mixed == [(30, "ok.example")]
     assert isinstance(error, DnsNotFound)
+    assert shown == [("1.2.3.4", "ok.example"), ("1.2.3.4",)], "policy sees the address that stands in for a name"
 
 
 def test_number_of_records_is_bounded() -> None:
