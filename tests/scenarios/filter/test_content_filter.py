@@ -6,6 +6,7 @@ import re
 import smtplib
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
@@ -245,14 +246,15 @@ MESSAGES = [
 
 @pytest.mark.peer("amavisd")
 def test_amavis_beside_postfix() -> None:
-    found = {kind: through_amavis(kind) for kind in (GatewayInstance, PostfixInstance)}
-    assert found[GatewayInstance] == found[PostfixInstance]
-    assert all(b"\r\n by localhost (amavis.peer.example " in content for _, _, content in found[GatewayInstance])
-    assert found[GatewayInstance][0][2].endswith(FROM + BODY)
+    with ThreadPoolExecutor(2) as pool:
+        ours, theirs = pool.map(through_amavis, (GatewayInstance, PostfixInstance))
+    assert ours == theirs
+    assert all(b"\r\n by localhost (amavis.peer.example " in content for _, _, content in ours)
+    assert ours[0][2].endswith(FROM + BODY)
 
 
 def through_amavis(kind: type[MailInstance]) -> list[tuple[str, list[str], bytes]]:
-    """What comes to the next hop of one system with amavisd behind it."""
+    """What comes to the next hop of one system with amavisd behind it, over LMTP."""
     back = free_port()
     with RecordingSink() as sink, Amavis(back) as amavis:
         main = {
@@ -261,12 +263,14 @@ def through_amavis(kind: type[MailInstance]) -> list[tuple[str, list[str], bytes
             "smtpd_peername_lookup": "no",
             "local_header_rewrite_clients": "static:all",
         }
-        rows = [f"filter unix {TO_FILTER}", f"{LOOPBACK}:{back} inet n - n - - smtpd {' '.join(OPTIONS.split())}"]
+        to_filter = "- - n - 2 lmtp -o lmtp_data_done_timeout=1200 -o lmtp_send_xforward_command=yes"
+        rows = [f"filter unix {to_filter}", f"{LOOPBACK}:{back} inet n - n - - smtpd {' '.join(OPTIONS.split())}"]
         with kind(main, services=rows) as system:
             with smtplib.SMTP(LOOPBACK, system.port, local_hostname="client.example", timeout=20) as client:
                 for number, content in enumerate(MESSAGES):
                     client.sendmail("a@a.example", [f"r{number}@b.example", f"s{number}@b.example"], content)
             received = sink.wait_for(len(MESSAGES))
             system.wait_until_empty()
+        assert "Passed CLEAN {RelayedInbound}, [127.0.0.1]" in amavis.log_text()
     assert len(received) == len(MESSAGES)
     return sorted(map(comparable, received), key=lambda item: item[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import smtplib
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
@@ -119,7 +120,8 @@ def told(kind: type[MailInstance]) -> dict[tuple[str, ...], list[bytes]]:
 
 
 def test_every_way_in_is_told_as_postfix_tells_it() -> None:
-    ours, theirs = told(GatewayInstance), told(PostfixInstance)
+    with ThreadPoolExecutor(2) as pool:
+        ours, theirs = pool.map(told, (GatewayInstance, PostfixInstance))
     assert [*ours.items()] == [*theirs.items()]
     assert len(ours) == len(DIALOGUES) + len(OFFERS) + 1
     assert ours[DIALOGUES[4]] == [
