@@ -140,7 +140,7 @@ def _in_child(config: Config, trusted: frozenset[int]) -> list[Finding]:
 def _build(config: Config, trusted: frozenset[int]) -> list[Finding]:
     from gateway.maps import Tables
     from gateway.maps.lint import lint_configuration_files, lint_tables
-    from gateway.master.checking import problems, unserved
+    from gateway.master.checking import lost_filters, problems, unserved
 
     report = Report()
     try:
@@ -150,7 +150,7 @@ def _build(config: Config, trusted: frozenset[int]) -> list[Finding]:
         report.fail(exc)
     else:
         file = config.rows[0].file if config.rows else ""
-        for row, text in unserved(config, plugins.registered("transports")):
+        for row, text in (*unserved(config, plugins.registered("transports")), *lost_filters(config)):
             report.warn(f"{row.name}/{row.type}: {text}", file, row.line)
         if asking := [row for row in config.services if row.chroot]:
             names = ", ".join(f"{row.name}/{row.type}" for row in asking[:3]) + (", …" if len(asking) > 3 else "")

@@ -65,6 +65,20 @@ def unserved(config: Config, transports: Container[str]) -> Iterator[tuple[Servi
             yield row, f"{row.command} is not available: nothing serves this, and mail routed to it is deferred"
 
 
+def lost_filters(config: Config) -> Iterator[tuple[Service, str]]:
+    """Rows whose ``content_filter`` names a transport that master.cf does not have, each with what that means.
+
+    Args:
+        config: checked.
+    """
+    transports = {row.name for row in config.services if row.type != "inet"}
+    for row in config.services:
+        if row.command == "pickup" or (row.type == "inet" and row.command in LISTENING_COMMANDS):
+            transport = config.scoped(row.overrides).text("content_filter").partition(":")[0].strip()
+            if transport and transport not in transports:
+                yield row, f"content_filter: there is no {transport} in master.cf, and mail for it is deferred"
+
+
 def problems(config: Config, mail_log: MailLog) -> list[ConfigError]:
     """Build services, router and transports of a checked configuration; returns every problem.
 
