@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = {
     "relay": "relay", "reject": "reject", "idle": "idle", "big": "big", "million": "million", "maps": "maps",
-    "plot": "concurrency",
+    "policy": "policy", "plot": "concurrency",
 }  # fmt: skip
 
 

@@ -66,11 +66,15 @@ class PolicyRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def to_wire(self) -> bytes:
         """The request with its empty line; a NUL, CR or LF in a value, which could pass for more, becomes ``?``."""
-        lines = ["request=smtpd_access_policy"]
-        for name in self.__struct_fields__:
-            value = str(getattr(self, name))
-            lines.append(f"{name}={_FORBIDDEN.sub('?', value)}")
-        return ("\n".join(lines) + "\n\n").encode("utf-8", "surrogateescape")
+        values = msgspec.structs.astuple(self)
+        text = _FORM % values
+        if text.count("\n") != _LINES or "\0" in text or "\r" in text:
+            text = _FORM % tuple(_FORBIDDEN.sub("?", str(value)) for value in values)
+        return text.encode("utf-8", "surrogateescape")
+
+
+_FORM = "request=smtpd_access_policy\n" + "".join(f"{name}=%s\n" for name in PolicyRequest.__struct_fields__) + "\n"
+_LINES = _FORM.count("\n")
 
 
 def reply_end(buffer: bytearray) -> int:
