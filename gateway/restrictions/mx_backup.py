@@ -7,6 +7,7 @@ one. Source: postconf(5), permit_mx_backup, permit_mx_backup_networks.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -21,6 +22,9 @@ from gateway.net.resolver import DnsError, DnsNotFound, DnsTemporary
 from gateway.restrictions.generic import OK
 from gateway.restrictions.place import BuiltIn, Materials, Place
 from gateway.restrictions.replies import refuse
+
+WALK_LIMIT_S = 30.0
+"""After that no further host is asked for. The resolver has a deadline for each question, and a bound on answers."""
 
 
 class _Unknown(Exception):
@@ -59,18 +63,19 @@ class _Exchangers:
         best = records[0][0]
         primary = [host for preference, host in records if preference == best]
         backups = [host for preference, host in records if preference != best]
-        if await self._has_us(primary) or not await self._has_us(backups):
+        until = asyncio.get_running_loop().time() + WALK_LIMIT_S
+        if await self._has_us(primary, until) or not await self._has_us(backups, until):
             return False
-        return self._networks is None or await self._are_in(self._networks, primary)
+        return self._networks is None or await self._are_in(self._networks, primary, until)
 
-    async def _has_us(self, hosts: Sequence[str]) -> bool:
+    async def _has_us(self, hosts: Sequence[str], until: float) -> bool:
         for host in hosts:
             if await self._classes.of(host) is AddressClass.LOCAL:
                 return True
         unknown = ""
         for host in hosts:
             try:
-                addresses = await self._resolver.addresses(host)
+                addresses = await self._addresses(host, until)
             except DnsError as error:
                 unknown = f"Unable to look up mail exchanger host {host}: {_reason(error)}"
                 continue
@@ -80,17 +85,22 @@ class _Exchangers:
             raise _Unknown(unknown)
         return False
 
-    async def _are_in(self, networks: NetworkList, hosts: Sequence[str]) -> bool:
+    async def _are_in(self, networks: NetworkList, hosts: Sequence[str], until: float) -> bool:
         """True when every address of every host is in the networks."""
         for host in hosts:
             try:
-                addresses = await self._resolver.addresses(host)
+                addresses = await self._addresses(host, until)
             except DnsError as error:
                 raise _Unknown(f"Unable to look up host {host} as mail exchanger: {_reason(error)}") from error
             for address in addresses:
                 if not await networks.matches(host, address):
                     return False
         return True
+
+    async def _addresses(self, host: str, until: float) -> list[str]:
+        if asyncio.get_running_loop().time() > until:
+            raise DnsTemporary(host, "A", "too slow")
+        return await self._resolver.addresses(host)
 
 
 def _permit_mx_backup(place: Place) -> Restriction:

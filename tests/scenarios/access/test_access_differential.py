@@ -17,7 +17,7 @@ from peers.gateway import GatewayInstance
 from peers.ports import LOOPBACK, free_port
 from peers.postfix_dns import PostfixWithDns, name_server
 
-pytestmark = pytest.mark.peer("postfix")
+pytestmark = pytest.mark.peer("postfix", "unshare")
 
 
 def reply_to(port: int, case: Case) -> str:

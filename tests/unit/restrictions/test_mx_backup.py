@@ -10,7 +10,7 @@ from gateway.config import Config
 from gateway.maps import Tables
 from gateway.model.address import Address
 from gateway.model.session import Client, Session
-from gateway.restrictions import RestrictionEngine
+from gateway.restrictions import RestrictionEngine, mx_backup
 from gateway.testing.fake_dns import FakeDns
 
 DNS = FakeDns(
@@ -83,6 +83,11 @@ def test_denied(recipient: str) -> None:
 )
 def test_what_dns_does_not_tell_now_is_asked_for_later(domain: str, why: str) -> None:
     assert said_to(f"r@{domain}") == f"450 4.4.4 <r@{domain}>: Recipient address rejected: {why}"
+
+
+def test_a_walk_that_takes_too_long_does_not_permit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mx_backup, "WALK_LIMIT_S", -1.0)
+    assert said_to("r@backup.example").startswith("450 4.4.4 ")
 
 
 @pytest.mark.parametrize(
