@@ -68,13 +68,15 @@ def envelope_records(envelope: Envelope) -> Iterator[tuple[str, str]]:
     """Name and value of each envelope record, in Postfix's order."""
     yield "message_size", f"{envelope.size_bytes:15d} {len(envelope.recipients):15d}"
     yield "message_arrival_time", _date(envelope.arrival)
-    client = envelope.client
+    told = envelope.forward
+    client = told if told is not None and told.has_client else envelope.client
     attributes = {
-        "log_client_name": client.name if client.address else "",
+        "log_client_name": client.name if client.address or told else "",
         "log_client_address": client.address,
         "log_client_port": client.port,
         "log_helo_name": client.helo,
         "log_protocol_name": client.protocol,
+        "log_ident": told.ident if told is not None else "",
         "encoding": envelope.encoding,
         "dsn_envelope_id": envelope.envid,
         "dsn_ret_flags": envelope.ret,

@@ -125,7 +125,7 @@ def key() -> tuple[bytes, bytes]:
 
 def test_octets_are_kept_and_signatures_hold(one: Way, key: tuple[bytes, bytes]) -> None:
     private, record = key
-    content = FROM + BODY
+    content = FROM + BODY + b"\xff lines of an attachment that does not stay in memory \xe4\r\n" * 6000
     signed = dkim.sign(content, b"sel", b"a.example", private, canonicalize=(b"simple", b"simple")) + content
     one.send(signed)
     (message,) = one.arrived()
