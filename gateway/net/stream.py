@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from gateway.net.eager import with_deadline
 from gateway.net.endpoint import Dialer, Endpoint
 
 _CHUNK = 1 << 16
@@ -82,26 +83,40 @@ class StreamConnection:
         self.close()
         return False
 
-    async def ask(self, request: bytes, end: ReplyEnd) -> bytes:
-        """The reply to ``request``; without one, whatever the reason, the connection is closed."""
+    async def ask(self, request: bytes, end: ReplyEnd, limit_s: float | None = None) -> bytes:
+        """The reply to ``request``; without one, whatever the reason, the connection is closed.
+
+        Raises:
+            TimeoutError: ``limit_s`` is over.
+            OSError, ValueError: as :meth:`StreamPool.ask`.
+        """
         self.asked += 1
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
             loop.add_reader(self._socket.fileno(), self._readable)
         self._end, self._waiter = end, loop.create_future()
+        timer = None if limit_s is None else loop.call_later(limit_s, self._give_up)
         try:
             try:
                 sent = self._socket.send(request)
             except BlockingIOError:
                 sent = 0
             if sent < len(request):
-                await loop.sock_sendall(self._socket, request[sent:])
+                rest = loop.sock_sendall(self._socket, request[sent:])
+                await (rest if limit_s is None else with_deadline(rest, limit_s))
             return await self._waiter
         except BaseException:
             # The rest of a reply that nobody waits for must never become the answer to another key.
             self.close()
             raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _give_up(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(TimeoutError("no answer in time"))
 
     def close(self) -> None:
         """Stop watching; whoever waits gets nothing."""
@@ -191,9 +206,7 @@ class StreamPool:
             OSError: it was lost, or time is up, or too many wait already.
         """
         loop = asyncio.get_running_loop()
-        turn = self._turns.get(loop)
-        if turn is None:
-            turn = self._turns[loop] = asyncio.Semaphore(self.limits.connections)
+        turn = self._turn(loop)
         if turn.locked():
             if self._waiting >= self.limits.waiting:
                 raise OSError(f"{self._waiting} lookups are waiting already")
@@ -216,6 +229,40 @@ class StreamPool:
             self._busy -= 1
             turn.release()
 
+    async def ask_kept(
+        self, request: bytes, end: ReplyEnd, *, limit_s: float, owner: object | None = None
+    ) -> bytes | None:
+        """As :meth:`ask`, on a kept connection: no Task is needed for the deadline, which is most of the cost.
+
+        Returns:
+            None when there is no such connection now, or it turned out to be closed.
+
+        Raises:
+            TimeoutError: ``limit_s`` is over.
+            OSError, ValueError: as :meth:`ask`.
+        """
+        loop = asyncio.get_running_loop()
+        turn = self._turn(loop)
+        if turn.locked():
+            return None
+        await turn.acquire()  # which does not wait
+        self._busy += 1
+        try:
+            kept = self._kept(loop, owner)
+            if kept is not None:
+                with contextlib.suppress(ConnectionError):
+                    return await self._exchange(kept, request, end, owner, limit_s)
+            return None
+        finally:
+            self._busy -= 1
+            turn.release()
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
+        turn = self._turns.get(loop)
+        if turn is None:
+            turn = self._turns[loop] = asyncio.Semaphore(self.limits.connections)
+        return turn
+
     async def _answer(
         self, loop: asyncio.AbstractEventLoop, request: bytes, end: ReplyEnd, owner: object | None
     ) -> bytes:
@@ -226,9 +273,14 @@ class StreamPool:
         return await self._exchange(StreamConnection(await self._dialer.connect()), request, end, owner)
 
     async def _exchange(
-        self, connection: StreamConnection, request: bytes, end: ReplyEnd, owner: object | None
+        self,
+        connection: StreamConnection,
+        request: bytes,
+        end: ReplyEnd,
+        owner: object | None,
+        limit_s: float | None = None,
     ) -> bytes:
-        reply = await connection.ask(request, end)
+        reply = await connection.ask(request, end, limit_s)
         if not connection.is_open:
             return reply
         if 0 < self.limits.requests <= connection.asked:

@@ -27,6 +27,7 @@ NOT_YET = frozenset({
 """Postfix's restrictions that are not available yet: named so that the error can say so."""
 
 OF_PLUGINS = {
+    "policy": frozenset({"check_policy_service"}),
     "rbl": frozenset({
         "permit_dnswl_client", "permit_rhswl_client", "reject_maps_rbl", "reject_rbl", "reject_rbl_client",
         "reject_rhsbl_client", "reject_rhsbl_helo", "reject_rhsbl_recipient", "reject_rhsbl_reverse_client",

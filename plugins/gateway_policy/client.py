@@ -48,8 +48,11 @@ class PolicyClient:
         settings = self._settings
         for attempt in range(1, settings.try_limit + 1):
             try:
-                asking = self._pool.ask(request, _whole_reply, owner=asker)
-                return parse_reply(await with_deadline(asking, settings.timeout_s))
+                reply = await self._pool.ask_kept(request, _whole_reply, limit_s=settings.timeout_s, owner=asker)
+                if reply is None:
+                    asking = self._pool.ask(request, _whole_reply, owner=asker)
+                    reply = await with_deadline(asking, settings.timeout_s)
+                return parse_reply(reply)
             except TimeoutError:
                 problem = f"no answer within {settings.timeout_s}s"
             except OSError as error:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import uvloop
-from peers.scripted import ScriptedServer
+from peers.scripted import HANG, ScriptedServer
 
 from gateway.net.endpoint import Endpoint
 from gateway.net.stream import PoolLimits, StreamPool
@@ -120,6 +120,38 @@ def test_idle_connections_are_closed_while_nobody_asks(run: Run, server: Scripte
 
     run(talk())
     assert server.connections == 3
+    pool.close()
+
+
+def test_a_kept_connection_can_be_asked_without_waiting_for_one(run: Run, server: ScriptedServer) -> None:
+    pool = pool_for(server, connections=1)
+
+    async def kept(limit_s: float = 5.0) -> bytes | None:
+        return await pool.ask_kept(b"x\n", line_end, limit_s=limit_s)
+
+    async def talk() -> None:
+        assert await kept() is None  # none yet
+        await asked(pool)
+        assert await kept() == b"0\n"
+        busy = asyncio.ensure_future(asked(pool))
+        await asyncio.sleep(0)
+        assert await kept() is None  # no turn
+        await busy
+
+    run(talk())
+    server.stop()
+    assert run(kept()) is None  # closed by now
+    pool.close()
+
+
+@pytest.mark.parametrize("size", [2, 20_000_000], ids=["no answer", "request not read"])
+def test_a_kept_connection_is_given_up_when_time_is_up(run: Run, server: ScriptedServer, size: int) -> None:
+    pool = pool_for(server)
+    run(asked(pool))
+    server.answer = lambda request: HANG
+    with pytest.raises(TimeoutError):
+        run(pool.ask_kept(b"x" * size, line_end, limit_s=0.1))
+    assert run(pool.ask_kept(b"x\n", line_end, limit_s=0.1)) is None
     pool.close()
 
 

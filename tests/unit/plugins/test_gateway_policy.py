@@ -264,7 +264,31 @@ def test_many_questions_at_a_time(answering: Callable[[str], PolicyServer]) -> N
     assert server.connections <= 100
 
 
+def test_questions_of_a_connection_may_be_counted(answering: Callable[[str], PolicyServer]) -> None:
+    server = answering("DUNNO")
+    setup = Setup(f"check_policy_service {server.endpoint}", smtpd_policy_service_request_limit="2")
+    for _ in range(5):
+        assert setup.at_rcpt() is None
+    assert server.connections == 3
+
+
+def test_a_kept_connection_that_hangs_is_given_up(no_pause: list[float]) -> None:
+    with ScriptedServer(lambda request: b"action=DUNNO\n\n") as server:
+        setup = Setup(f"check_policy_service {{ inet:127.0.0.1:{server.port}, timeout=1s, try_limit=1 }}")
+        assert setup.at_rcpt() is None
+        server.answer = lambda request: HANG
+        verdict = setup.at_rcpt()
+        assert verdict is not None
+        assert verdict.code == 451
+        assert server.connections == 1
+        server.answer = lambda request: b"action=DUNNO\n\n"
+        assert setup.at_rcpt() is None
+        assert server.connections == 2
+
+
 def test_what_is_wrong_stops_the_start() -> None:
+    with pytest.raises(ConfigError, match="check_policy_service is of the plugin policy"):
+        Setup("check_policy_service unix:policy", plugins="access")
     with pytest.raises(ConfigError, match=r'check_policy_service: policy server "nowhere": expected inet:host:port'):
         Setup("check_policy_service nowhere")
     with pytest.raises(ConfigError, match="needs 1 argument"):
