@@ -28,13 +28,16 @@ from gateway.maps import Tables
 from gateway.maps.rewriting import Rewriting
 from gateway.model.address import Address
 from gateway.model.content import BodyFile, Content
+from gateway.model.delivery import Outcome, Status
 from gateway.model.envelope import Envelope, Recipient
-from gateway.model.errors import TableError
+from gateway.model.errors import SpoolError, TableError
 from gateway.model.ledger import LedgerEntry
 from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
 from gateway.observe import MailLog
 from gateway.spool.body import remove_body
+
+_EXPANDED = Status(Outcome.EXPANDED, "2.0.0", "alias expanded")
 
 
 class Submitter(Protocol):
@@ -42,6 +45,15 @@ class Submitter(Protocol):
 
     def submit(self, envelope: Envelope, content: Content) -> Awaitable[None]:
         """Done when the message is on disk. Raises SpoolFull, SpoolUnavailable, SpoolError."""
+
+
+class Reporter(Protocol):
+    """Who tells senders what became of their mail: :class:`gateway.transport.bounce.Bouncer`."""
+
+    def delivered(
+        self, envelope: Envelope, content: Content, results: Sequence[tuple[Recipient, Status]]
+    ) -> Awaitable[None]:
+        """Report success. Raises SpoolError."""
 
 
 class Cleanup:
@@ -54,6 +66,7 @@ class Cleanup:
         log: the process's log.
         open_sink: makes the file for a body that a plugin made too large for memory, by queue ID.
         tables: opens the tables of the address mappings; the service's other tables should be among its own.
+        reporter: tells senders who asked for it that an alias was expanded.
         clock: seconds since the epoch.
 
     Raises:
@@ -69,10 +82,11 @@ class Cleanup:
         log: MailLog,
         open_sink: Callable[[str], BodySink],
         tables: Tables | None = None,
+        reporter: Reporter | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
         self._chain, self._submitter, self._open_sink, self._clock = queue_chain, submitter, open_sink, clock
-        self._log = log.logger("cleanup")
+        self._reporter, self._log = reporter, log.logger("cleanup")
         self._content_filter = config.text("content_filter")
         self._hostname, self._mail_name = config.text("myhostname"), config.text("mail_name")
         self._origin = config.text("myorigin").lower()
@@ -169,6 +183,12 @@ class Cleanup:
         self._log.info(f"{envelope.queue_id}: message-id={envelope.message_id}")
         draft.is_handed_over = True
         await self._submitter.submit(envelope, content)
+        if draft.expanded and self._reporter is not None:
+            results = [(recipient, _EXPANDED) for recipient in draft.expanded]
+            try:
+                await self._reporter.delivered(envelope, content, results)
+            except SpoolError as exc:  # the message is durable: this must not make the client send it again
+                self._log.warning(f"{envelope.queue_id}: delivery status notification lost: {exc}")
 
     def _drop_file(self, draft: Draft) -> None:
         """Remove the file that the body came in: the message is not stored, or not with that body."""
@@ -197,7 +217,7 @@ class Cleanup:
         elif draft.is_redirected:
             draft.envelope.sender = await self._mappings.sender(draft.envelope.sender)
         else:
-            await self._mappings.map(draft.envelope)
+            draft.expanded = await self._mappings.map(draft.envelope)
         if self._mappings is not None and rewriter is not None:
             head = await rewriter.map(head)
         draft.content = Content(head, content.body, content.is_headless)

@@ -18,14 +18,16 @@ class Draft:
         has_file: the body came in a file, which is on disk whatever edits made of the body.
         is_handed_over: the spool was asked to take the message.
         is_redirected: REDIRECT took the place of all recipients: what it names is final.
+        expanded: aliases in whose place others stand now, and whose sender is to hear so.
     """
 
-    __slots__ = ("content", "envelope", "has_file", "is_handed_over", "is_redirected")
+    __slots__ = ("content", "envelope", "expanded", "has_file", "is_handed_over", "is_redirected")
 
     def __init__(self, envelope: Envelope, content: Content) -> None:
         self.envelope, self.content = envelope, content
         self.has_file, self.is_handed_over = isinstance(content.body, BodyFile), False
         self.is_redirected = False
+        self.expanded: list[Recipient] = []
 
     def may_be_stored(self, failure: BaseException) -> bool:
         """True when the spool may have the message, and own its body file, although queueing it raised ``failure``."""

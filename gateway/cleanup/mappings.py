@@ -133,16 +133,22 @@ class Mappings:
 
     # --- the envelope ------------------------------------------------------------------------------------------------
 
-    async def map(self, envelope: Envelope) -> None:
+    async def map(self, envelope: Envelope) -> list[Recipient]:
         """Give a new message the sender and recipients that it is to be stored with.
+
+        Returns:
+            The aliases whose sender wants to hear of success: that they were expanded is all that there will be to say,
+            for those who took their place do not report it (RFC 3461 §5.2.7; RFC 3464 §2.3.3, "expanded").
 
         Raises:
             TableError: a table has no answer now, or one without any address.
             EndlessAlias: aliases have no end.
         """
         envelope.sender = await self.sender(envelope.sender)
-        recipients = [recipient async for recipient in self._with_copies(envelope)]
+        reported: list[Recipient] = []
+        recipients = [recipient async for recipient in self._with_copies(envelope, reported)]
         envelope.recipients = self._duplicates.unique(recipients)
+        return reported
 
     async def map_added(self, envelope: Envelope, already: Collection[Recipient]) -> None:
         """Map the recipients who are not ``already`` mapped, without copies for them. Raises as :meth:`map`."""
@@ -155,14 +161,18 @@ class Mappings:
                 recipients += await self._expanded(await self._canonical_form(recipient))
         envelope.recipients = self._duplicates.unique(recipients)
 
-    async def _with_copies(self, envelope: Envelope) -> AsyncIterator[Recipient]:
+    async def _with_copies(self, envelope: Envelope, reported: list[Recipient]) -> AsyncIterator[Recipient]:
         """All recipients, duplicates among them, in Postfix's order: who was asked for, each followed by his copy."""
         copies = self._copies
         for each in await self._copy(await copies.for_sender(envelope.sender)):
             yield each
         for recipient in envelope.recipients:
             canonical = await self._canonical_form(recipient)
-            for each in await self._expanded(canonical):
+            found = await self._expanded(canonical)
+            if "SUCCESS" in canonical.notify and found != [canonical]:
+                reported.append(canonical)
+                found = [_without_success(each) for each in found]
+            for each in found:
                 yield each
             for each in await self._copy(await copies.for_recipient(canonical.address)):
                 yield each
@@ -187,6 +197,11 @@ class Mappings:
         if found == [before]:
             return [recipient]
         return [moved(recipient, address_of(text)) for text in found]
+
+
+def _without_success(recipient: Recipient) -> Recipient:
+    notify = tuple(word for word in recipient.notify if word != "SUCCESS")
+    return replace(recipient, notify=notify or _NOBODY_TOLD)
 
 
 def moved(recipient: Recipient, address: Address) -> Recipient:

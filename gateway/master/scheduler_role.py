@@ -183,6 +183,7 @@ class SchedulerProcess:
             log=self._context.mail_log,
             open_sink=lambda queue_id: BodyWriter(self._directory, queue_id),
             tables=self._policy.tables,
+            reporter=self._bouncer(config, self._policy),
         )
         return Pickup(config, cleanup, self._ids.next, log=self._context.mail_log, submitter=self._loopback)
 

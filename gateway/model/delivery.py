@@ -17,6 +17,7 @@ class Outcome(Enum):
     DEFERRED = "deferred"
     BOUNCED = "bounced"
     EXPIRED = "expired"
+    EXPANDED = "expanded"  # others took its place when the message was queued; no delivery ends so
 
 
 class Status(msgspec.Struct, frozen=True, gc=False):

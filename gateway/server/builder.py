@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import time
 
-from gateway.cleanup import Cleanup, Submitter
+from gateway.cleanup import Cleanup, InternalMail, Submitter
 from gateway.cleanup.collector import BodySink
 from gateway.config import Config, Service
 from gateway.hooks.chain import Runtime
@@ -20,6 +20,7 @@ from gateway.server.limits import ClientLimits
 from gateway.server.local_clients import LocalClients
 from gateway.server.service import SmtpdService
 from gateway.server.settings import session_settings
+from gateway.transport.bounce import Bouncer
 
 
 class ServiceBuilder:
@@ -85,6 +86,7 @@ class ServiceBuilder:
                 log=self._mail_log,
                 open_sink=self._open_sink,
                 tables=tables,
+                reporter=self._reporter(config, tables),
                 clock=self._clock,
             ),
             open_sink=self._open_sink,
@@ -100,3 +102,10 @@ class ServiceBuilder:
             counters=self._counters,
             clock=self._clock,
         )
+
+    def _reporter(self, config: Config, tables: Tables) -> Bouncer | None:
+        """Who reports the expansion of virtual aliases, where there can be any."""
+        if not config.words("virtual_alias_maps"):
+            return None
+        submitter = InternalMail(config, self._submitter, tables=tables, log=self._mail_log)
+        return Bouncer(config, submitter, self._next_queue_id, log=self._mail_log, clock=self._clock)

@@ -102,7 +102,7 @@ class Bouncer:
             await self._copy_postmaster(Notice.DELAY, envelope, content, results)
 
     async def delivered(self, envelope: Envelope, content: Content | None, results: Results) -> None:
-        """Report recipients that got the mail and whose sender asked to hear so.
+        """Report recipients that got the mail, or were aliases, and whose sender asked to hear so.
 
         Raises:
             SpoolError: the notification could not be stored.
@@ -277,6 +277,8 @@ def _recipient_report(notice: Notice, recipient: Recipient, status: Status, unti
 def _action(notice: Notice, status: Status) -> ReportAction:
     if notice is Notice.DELAY:
         return ReportAction.DELAYED
+    if status.outcome is Outcome.EXPANDED:
+        return ReportAction.EXPANDED
     if status.outcome is Outcome.SENT:
         # A next hop that took it over reports on from there; without one the mail has arrived (RFC 3464 §2.3.3).
         return ReportAction.DELIVERED if status.relay == "none" else ReportAction.RELAYED

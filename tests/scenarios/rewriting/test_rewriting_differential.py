@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ from gateway.rfc.rfc5321 import parse_path
 
 pytestmark = pytest.mark.peer("postfix")
 
-SETUPS = setups(40)
+SETUPS = setups(24)
 _TRACE = re.compile(rb"\AReceived: [^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)+")
 Result = Stored | str
 """What was stored, or the reply to a message that was not."""
@@ -42,7 +43,10 @@ def theirs() -> Iterator[list[list[Result]]]:
     ]
     files = {name: text for setup in SETUPS for name, text in setup.tables.items()}
     with CleanupOracle(configured, BASE, files) as oracle:
-        sent = [[_send(oracle, at, each) for each in setup.messages] for at, setup in enumerate(SETUPS)]
+        with ThreadPoolExecutor(6) as pool:  # cleanup(8) waits for the disk
+            sent = list(
+                pool.map(lambda at: [_send(oracle, at, each) for each in SETUPS[at].messages], range(len(SETUPS)))
+            )
         stored = oracle.stored([queue_id for results in sent for _, queue_id in results if queue_id])
         yield [[stored[queue_id] if queue_id else reply for reply, queue_id in results] for results in sent]
 
@@ -125,5 +129,5 @@ def test_the_same_is_stored(theirs: list[list[Result]], at: int, tmp_path: Path)
 def test_the_messages_are_worth_it(theirs: list[list[Result]]) -> None:
     stored = [each for results in theirs for each in results if isinstance(each, Stored)]
     replies = {each for results in theirs for each in results if isinstance(each, str)}
-    assert len(stored) >= 600
+    assert len(stored) >= 350
     assert replies >= {"451 4.6.0 Alias expansion error"}

@@ -96,26 +96,45 @@ def test_a_host_of_mailing_lists(kind: type[MailInstance]) -> None:
     assert b"listmaster" not in heads
 
 
+NOTIFIED = {
+    "transport_maps": "inline:{ { bad.example = error:5.1.1 gone } }",
+    "virtual_alias_maps": "inline:{ { sender@a.example = real@b.example, second@b.example },"
+    " { list@b.example = c@d.example, e@d.example } }",
+    "canonical_maps": "inline:{ { pretty@a.example = sender@a.example } }",
+    "always_bcc": "log@b.example",
+}
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_notifications_go_where_their_recipient_is_an_alias_for_and_are_not_copied(kind: type[MailInstance]) -> None:
-    with RecordingSink() as sink:
-        settings = everything_to(sink) | {
-            "transport_maps": "inline:{ { bad.example = error:5.1.1 gone } }",
-            "virtual_alias_maps": "inline:{ { sender@a.example = real@b.example, second@b.example } }",
-            "canonical_maps": "inline:{ { pretty@a.example = sender@a.example } }",
-            "always_bcc": "log@b.example",
-        }
-        with kind(settings) as instance:
-            with smtplib.SMTP(LOOPBACK, instance.port, timeout=20) as client:
-                client.sendmail("pretty@a.example", ["nobody@bad.example"], "Subject: lost\r\n")
-            found = arrived(sink, 3)
-            instance.wait_until_empty()
+def test_notifications_are_expanded_but_not_copied_and_tell_of_expansion(kind: type[MailInstance]) -> None:
+    with RecordingSink() as sink, kind(everything_to(sink) | NOTIFIED) as instance:
+        with smtplib.SMTP(LOOPBACK, instance.port, timeout=20) as client:
+            client.sendmail("pretty@a.example", ["nobody@bad.example"], "Subject: lost\r\n")
+            client.mail("s@y.example")
+            assert client.docmd("RCPT TO:<list@b.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;x@b.example")[0] == 250
+            assert client.data(b"Subject: alias\r\n\r\ntext\r\n")[0] == 250
+        found = arrived(sink, 7)
+        instance.wait_until_empty()
     assert found == {
         ("lost", "sender@a.example", "log@b.example"),
         ("Undelivered Mail Returned to Sender", "<>", "real@b.example"),
         ("Undelivered Mail Returned to Sender", "<>", "second@b.example"),
+        ("alias", "s@y.example", "c@d.example"),
+        ("alias", "s@y.example", "e@d.example"),
+        ("alias", "s@y.example", "log@b.example"),
+        ("Successful Mail Delivery Report", "<>", "s@y.example"),
     }
-    assert any(b"\r\nTo: sender@a.example\r\n" in message.content for message in sink.messages)
+    bounce, report = (
+        next(message.content for message in sink.messages if to in message.recipients)
+        for to in ("real@b.example", "s@y.example")
+    )
+    assert b"\r\nTo: sender@a.example\r\n" in bounce
+    assert b"\r\n<list@b.example>" in report
+    fields = report.partition(b"Final-Recipient: ")[2].partition(b"\r\n\r\n")[0]
+    assert [line.replace(b"; ", b";") for line in fields.split(b"\r\n")[:4]] == [
+        b"rfc822;list@b.example", b"Original-Recipient: rfc822;x@b.example", b"Action: expanded", b"Status: 2.0.0",
+    ]  # fmt: skip
+    assert fields.endswith(b"alias expanded")
 
 
 FAILING = {

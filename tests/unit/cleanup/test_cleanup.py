@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from gateway.hooks import Address, EditList, Envelope, Message, hookimpl
 from gateway.hooks.chain import Runtime
 from gateway.hooks.manager import PluginManager
 from gateway.model.content import BodyFile, Content
+from gateway.model.delivery import Outcome, Status
 from gateway.model.envelope import Recipient
+from gateway.model.errors import SpoolError
 from gateway.model.verdict import Action, Verdict
 from gateway.observe import Counters, MailLog
 from gateway.spool.body import BodyWriter
@@ -23,7 +26,7 @@ class House:
     """Cleanup with a spool that is a list."""
 
     def __init__(self, directory: Path, settings: dict[str, str] | None = None, plugin: object = None) -> None:
-        self.directory, self.stored, self.log = directory, [], MailLog.memory()
+        self.directory, self.stored, self.reported, self.log = directory, [], [], MailLog.memory()
         self.config = Config.from_settings(
             {
                 "queue_directory": str(directory), "myhostname": "mx.here.example", "content_memory_limit": "1000",
@@ -37,9 +40,12 @@ class House:
             submitter=self,
             log=self.log,
             open_sink=self.open_sink,
+            reporter=self,
         )
 
     stored: list[tuple[Envelope, Content]]
+    reported: list[tuple[str, Outcome]]
+    report_failure: SpoolError | None = None
 
     def open_sink(self, queue_id: str) -> BodyWriter:
         return BodyWriter(str(self.directory), queue_id)
@@ -47,10 +53,19 @@ class House:
     async def submit(self, envelope: Envelope, content: Content) -> None:
         self.stored.append((envelope, content))
 
+    async def delivered(
+        self, envelope: Envelope, content: Content, results: Sequence[tuple[Recipient, Status]]
+    ) -> None:
+        assert self.stored, "nothing is reported before it is true"
+        self.reported += [(str(recipient.address), status.outcome) for recipient, status in results]
+        if self.report_failure:
+            raise self.report_failure
+
     def queue(
         self,
         *actions: Verdict,
         recipients: tuple[str, ...] = ("r@d.example",),
+        notify: tuple[str, ...] = (),
         size: int = 10,
         sender: str = "a@s.example",
         head: bytes = b"Subject: x\r\n",
@@ -59,7 +74,7 @@ class House:
         async def run() -> Verdict | None:
             collector = Collector(1000, lambda: self.open_sink("4jXWyY1RKyzM0rn7"))
             collector.feed(head + b"\r\n" + b"x" * size + b"\r\n")
-            to = [Recipient(Address.of(text)) for text in recipients]
+            to = [Recipient(Address.of(text), notify=notify) for text in recipients]
             envelope = Envelope("4jXWyY1RKyzM0rn7", Address.of(sender), to, arrival=1.0)
             draft = Draft(envelope, await collector.finish())
             return await self.cleanup.queue(draft, actions=actions, is_local=is_local)
@@ -286,3 +301,12 @@ def test_headers_are_mapped_where_they_are_rewritten(tmp_path: Path) -> None:
             b"Cc:  them@d.example ,b@d.example\r\n"
         )  # fmt: skip
         assert expected in content.head
+
+
+@pytest.mark.parametrize("failure", [None, SpoolError("disk on fire")])
+def test_an_expansion_is_reported_once_the_mail_is_safe(tmp_path: Path, failure: SpoolError | None) -> None:
+    house = House(tmp_path, {"virtual_alias_maps": _ALIASES})
+    house.report_failure = failure
+    assert house.queue(recipients=("alias@d.example", "r@d.example"), notify=("SUCCESS",)) is None
+    assert house.reported == [("alias@d.example", Outcome.EXPANDED)]
+    assert any("notification lost" in line for line in house.log.lines) is (failure is not None)

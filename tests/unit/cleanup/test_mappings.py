@@ -34,7 +34,7 @@ class House:
         """What becomes of a message."""
         to = [Recipient(Address.of(each)) if isinstance(each, str) else each for each in recipients]
         envelope = Envelope("4jXWyY1RKyzM0rn7", Address.of(sender), to, arrival=1.0)
-        asyncio.run(self.mappings.map(envelope))
+        self.reported = asyncio.run(self.mappings.map(envelope))
         return envelope
 
     def recipients(self, *recipients: str | Recipient, sender: str = "s@y.example") -> list[str]:
@@ -219,6 +219,22 @@ def test_notifications_know_whom_the_sender_meant() -> None:
         ("a@x.example", "rfc822;w@w.example", ()),
     ]
     assert str(asked.address) == "a+e@x.example"  # what the session knows stays as it was
+
+
+def test_success_of_an_alias_is_its_expansion() -> None:
+    """RFC 3461 §5.2.7: who stands for it must not report success too."""
+    house = House(
+        virtual_alias_maps=entries(a="b@z.example", self="self@x.example"),
+        canonical_maps=entries(old="new@x.example"),
+    )
+    words = {"a": ("SUCCESS", "DELAY"), "a+e": ("SUCCESS",), "self": ("SUCCESS",), "old": ("SUCCESS",), "a+f": ()}
+    asked = [Recipient(Address(local, "x.example"), notify=notify) for local, notify in words.items()]
+    envelope = house.envelope("s@y.example", *asked)
+    assert [(str(each.address), each.notify) for each in envelope.recipients] == [
+        ("b@z.example", ("DELAY",)), ("b+e@z.example", ("NEVER",)), ("self@x.example", ("SUCCESS",)),
+        ("new@x.example", ("SUCCESS",)), ("b+f@z.example", ()),
+    ]  # fmt: skip
+    assert [str(each.address) for each in house.reported] == ["a@x.example", "a+e@x.example"]
 
 
 def test_added_recipients_are_mapped_without_copies_and_those_before_are_not_mapped_again() -> None:
