@@ -41,9 +41,10 @@ class Way(NamedTuple):
     system: MailInstance
     filter: AddingFilter
     sink: RecordingSink
+    back: int
 
-    def send(self, content: bytes, *to: str, sender: str = "a@a.example") -> None:
-        with smtplib.SMTP(LOOPBACK, self.system.port, local_hostname="client.example", timeout=20) as client:
+    def send(self, content: bytes, *to: str, sender: str = "a@a.example", port: int = 0) -> None:
+        with smtplib.SMTP(LOOPBACK, port or self.system.port, local_hostname="client.example", timeout=20) as client:
             client.sendmail(sender, to or ("r@b.example",), content, ["BODY=8BITMIME"])
 
     def post(self, content: bytes, to: str = "r@b.example") -> None:
@@ -86,7 +87,7 @@ def way(kind: type[MailInstance], settings: dict[str, str] | None = None, *rows:
             *rows,
         ]
         system = kind({name: value % ports for name, value in main.items()}, services=[row % ports for row in services])
-        yield Way(stack.enter_context(system), adding, sink)
+        yield Way(stack.enter_context(system), adding, sink, back)
 
 
 @pytest.fixture(scope="module", params=[GatewayInstance, PostfixInstance], ids=["postgate", "postfix"])
@@ -104,6 +105,7 @@ def one(request: pytest.FixtureRequest) -> Iterator[Way]:
         "{ { twice@a.example = FILTER other:[127.0.0.1]:%(sink)d } }, permit_mynetworks, reject",
         "default_filter_nexthop": "[127.0.0.1]:%(sink)d",
         "internal_mail_filter_classes": "bounce, notify",
+        "virtual_alias_maps": "inline:{ { alias@b.example = r@b.example } }",
         "soft_bounce": "no",
     }
     with way(request.param, settings, "other unix - - n - - smtp") as made:
@@ -176,11 +178,20 @@ def test_unknown_recipients_are_refused_in_front_only(one: Way) -> None:
     one.send(FROM + BODY, "known@relay.example")
     (message,) = one.arrived()
     assert is_filtered(message)
-    back = next(row for row in one.system._services if row.startswith("127.0.0.1:")).split()[0].rpartition(":")[2]
-    with smtplib.SMTP(LOOPBACK, int(back), timeout=20) as client:
-        client.sendmail("a@a.example", ["unknown@relay.example"], FROM + BODY)
+    one.send(FROM + BODY, "unknown@relay.example", port=one.back)
     (message,) = one.arrived()
     assert message.recipients == ("unknown@relay.example",)
+
+
+def test_addresses_are_mapped_in_front_only(one: Way) -> None:
+    one.filter.seen.clear()
+    one.send(FROM + BODY, "alias@b.example")
+    (message,) = one.arrived()
+    assert message.recipients == ("r@b.example",)
+    assert [recipients for _, recipients, _ in one.filter.seen] == [["r@b.example"]]
+    one.send(FROM + BODY, "alias@b.example", port=one.back)
+    (message,) = one.arrived()
+    assert message.recipients == ("alias@b.example",)
 
 
 def test_own_notices_are_not_filtered(one: Way) -> None:

@@ -100,9 +100,3 @@ def test_a_template_file_is_shown_as_postfix_shows_it(
         line for line in theirs.splitlines() if "Postmaster" not in line
     ]
     assert ours.count("mx.example.com" if mode == "-b" else "$myhostname") == 4
-
-
-@pytest.mark.parametrize("letter", ["D", "j", "N", "q", "r"])
-def test_options_of_later_versions_are_unknown(site: pathlib.Path, letter: str) -> None:
-    with pytest.raises(Fatal, match=f"option -{letter} not recognized"):
-        main([f"-{letter}"])
