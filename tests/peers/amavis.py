@@ -89,7 +89,7 @@ class Amavis:
         try:
             return self.start()
         except BaseException:
-            self.stop()
+            self.__exit__(None, None, None)
             raise
 
     def __exit__(

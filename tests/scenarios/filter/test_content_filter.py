@@ -125,6 +125,7 @@ def key() -> tuple[bytes, bytes]:
     return private, b"v=DKIM1; k=rsa; p=" + public
 
 
+@pytest.mark.peer("dkimpy", "openssl")
 def test_octets_are_kept_and_signatures_hold(one: Way, key: tuple[bytes, bytes]) -> None:
     private, record = key
     content = FROM + BODY + b"\xff lines of an attachment that does not stay in memory \xe4\r\n" * 6000
