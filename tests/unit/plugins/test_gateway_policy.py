@@ -143,6 +143,20 @@ def test_warn_if_reject(answering: Callable[[str], PolicyServer]) -> None:
     assert setup.at_rcpt() is None
 
 
+def test_greylisting_for_some(answering: Callable[[str], PolicyServer]) -> None:
+    """SMTPD_POLICY_README: a table names a restriction class, and that the server."""
+    server = answering("defer_if_permit Service temporarily unavailable")
+    classes = {"smtpd_restriction_classes": "greylist", "greylist": f"check_policy_service {server.endpoint}"}
+    setup = Setup("check_sender_access inline:{sender.example=greylist}", **classes)
+    verdict = setup.at_rcpt()
+    assert verdict is not None
+    assert verdict.text.endswith("rejected: Service temporarily unavailable")
+    assert "relay" not in verdict.reason
+    setup.session.sender = Address("s", "other.example")
+    assert setup.at_rcpt() is None
+    assert len(server.requests) == 1
+
+
 def test_one_connection_for_lists_that_name_the_same_server(answering: Callable[[str], PolicyServer]) -> None:
     server = answering("DUNNO")
     check = f"check_policy_service {server.endpoint}"

@@ -244,6 +244,42 @@ def test_xclient_makes_another_client(postgate: Start) -> None:
         assert client.ask("RCPT TO:<r@d.example>").startswith("454 4.7.1"), "no longer in mynetworks"
 
 
+def test_xclient_forgets_what_the_last_one_told(postgate: Start) -> None:
+    gateway = postgate({"smtpd_authorized_xclient_hosts": "127.0.0.1"})
+    with wire(gateway) as client:
+        assert client.ask("XCLIENT HELO=told.example PROTO=ESMTP ADDR=203.0.113.9").startswith("220 ")
+        client.ask("MAIL FROM:<a@s.example>")
+        client.ask("RCPT TO:<r@elsewhere.example>")
+        client.ask("RSET")
+        assert client.ask("XCLIENT ADDR=203.0.113.8").startswith("220 ")
+        client.ask("MAIL FROM:<a@s.example>")
+        client.ask("RCPT TO:<r@elsewhere.example>")
+    first, second = [line for line in gateway.log.splitlines() if "Relay access denied" in line]
+    assert first.endswith("proto=ESMTP helo=<told.example>")
+    assert second.endswith("to=<r@elsewhere.example> proto=SMTP")
+
+
+def test_a_client_that_is_refused_after_xclient_gets_no_further(postgate: Start) -> None:
+    gateway = postgate(
+        {
+            "smtpd_authorized_xclient_hosts": "127.0.0.1",
+            "smtpd_delay_reject": "no",
+            "smtpd_client_restrictions": "check_client_access inline:{203.0.113.66=REJECT}",
+        }
+    )
+    with wire(gateway) as client:
+        assert client.ask("XCLIENT ADDR=203.0.113.66").startswith("554 5.7.1 ")
+        assert client.ask("EHLO c.example").startswith("503 5.7.0 Error: access denied")
+        assert client.ask("QUIT").startswith("221 ")
+
+
+def test_ehlo_makes_a_session_esmtp_when_it_is_accepted(postgate: Start) -> None:
+    gateway = postgate({"smtpd_delay_reject": "no", "smtpd_helo_restrictions": "check_helo_access inline:{bad=REJECT}"})
+    with wire(gateway) as client:
+        assert client.ask("EHLO bad").startswith("554 ")
+    assert "proto=SMTP helo=<bad>" in gateway.log
+
+
 def test_xforward_is_kept_with_the_message(postgate: Start) -> None:
     gateway = postgate({"smtpd_authorized_xforward_hosts": "127.0.0.1"})
     with wire(gateway) as client:
