@@ -34,11 +34,12 @@ class GenericMaps:
     Args:
         mapping: the tables.
         token_limit: a header field with more words than this is left alone (header_address_token_limit).
-        warn: told that a table gives several addresses, of which the first is taken.
+        tables: where they come from. They are the transport's own and closed with it; their log is told when one gives
+            several addresses, of which the first is taken.
     """
 
-    def __init__(self, mapping: AddressMapping, token_limit: int, warn: Callable[[str], None]) -> None:
-        self._mapping, self._token_limit, self._warn = mapping, token_limit, warn
+    def __init__(self, mapping: AddressMapping, token_limit: int, tables: Tables) -> None:
+        self._mapping, self._token_limit, self._tables = mapping, token_limit, tables
 
     @classmethod
     def of(cls, config: Config, tables: Tables, rewriting: Rewriting, *, is_lmtp: bool) -> GenericMaps | None:
@@ -59,7 +60,11 @@ class GenericMaps:
         is_local = AddressClasses(config, tables).has_local_names
         lookup = AddressLookup(listed, Extensions.of(config), Forms.REWRITING, is_local=is_local)
         mapping = AddressMapping(lookup, rewriting, propagates=propagates_extension(config, "generic"))
-        return cls(mapping, config.integer("header_address_token_limit"), tables.warn_once)
+        return cls(mapping, config.integer("header_address_token_limit"), tables)
+
+    async def close(self) -> None:
+        """Close the tables."""
+        await self._tables.close()
 
     async def applied(self, request: DeliveryRequest) -> DeliveryRequest:
         """The request as it is to be sent.
@@ -67,7 +72,7 @@ class GenericMaps:
         Raises:
             TableError: a table has no answer now.
         """
-        pass_ = _Pass(self._mapping, self._token_limit, self._warn)
+        pass_ = _Pass(self._mapping, self._token_limit, self._tables.warn_once)
         sender = await pass_.find(request.sender) if request.sender else None
         content = request.content
         head = await pass_.head(content.head)

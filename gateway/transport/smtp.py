@@ -103,6 +103,8 @@ class SmtpTransport:
         self._pool.close()
         for connection in list(self._active):
             connection.abort()
+        if self._generic is not None:
+            await self._generic.close()
 
     async def _converse(self, attempt: Attempt, connection: SmtpConnection) -> bool:
         """One transaction; False when the server did not say a word, so that nothing is known."""

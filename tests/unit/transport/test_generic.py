@@ -97,3 +97,16 @@ def test_a_table_that_fails_defers_the_delivery(rig: Rig, delivery: Delivery, ta
             return [(status.outcome, status.dsn) for status in report.statuses], sink.connections
 
     assert asyncio.run(run()) == ([(Outcome.DEFERRED, "4.3.0")] * 2, 0)
+
+
+def test_tables_are_closed_with_the_transport(rig: Rig) -> None:
+    maps, tables = generic()
+
+    async def run() -> None:
+        async with rig({}) as transport:
+            transport._generic = maps
+
+    spec = TABLE
+    assert tables.opened(spec) is not None
+    asyncio.run(run())
+    assert tables.opened(spec) is None
