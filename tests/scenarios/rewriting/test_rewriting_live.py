@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import smtplib
 import subprocess
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import missing
@@ -24,8 +24,9 @@ from gateway.config.lines import read_lines
 
 MAILMAN = Path(__file__).parents[1] / "config" / "mailman"
 MAPPINGS = (
-    "virtual_alias_maps", "virtual_alias_domains", "canonical_maps", "sender_canonical_maps", "sender_canonical_classes",
-    "recipient_bcc_maps", "sender_bcc_maps", "recipient_delimiter", "owner_request_special", "mydestination",
+    "virtual_alias_maps", "virtual_alias_domains", "canonical_maps", "sender_canonical_maps",
+    "sender_canonical_classes", "recipient_bcc_maps", "sender_bcc_maps", "recipient_delimiter", "owner_request_special",
+    "mydestination",
     "append_dot_mydomain", "relocated_maps",
 )  # fmt: skip
 KINDS = [GatewayInstance, pytest.param(PostfixInstance, marks=pytest.mark.peer("postfix"))]
@@ -63,11 +64,9 @@ def everything_to(sink: RecordingSink) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_host_of_mailing_lists(kind: type[MailInstance]) -> None:
-    files = {
-        path.name: path.read_text() for path in MAILMAN.iterdir() if path.name in ("canonical", "virtual", "relocated")
-    }
+def lists(kind: type[MailInstance]) -> tuple[Arrived, bytes]:
+    """What becomes of mail to mailing lists, and the contents of all of it."""
+    files = {name: (MAILMAN / name).read_text() for name in ("canonical", "virtual", "relocated")}
     with RecordingSink() as sink:
         instance = kind(mailman_settings() | everything_to(sink), files=files)
         instance.write_configuration()
@@ -80,34 +79,20 @@ def test_a_host_of_mailing_lists(kind: type[MailInstance]) -> None:
             client.sendmail("", ["archive@lists.example.org", "robot"], "Subject: copy\r\nTo: root, robot+x\r\n")
             found = arrived(sink, 6)
             instance.wait_until_empty()
-    copies = {each for each in found if each[2] in ("one@example.org", "two@example.org")}
-    assert len(copies) == 1  # who gets it, is chance
-    assert found - copies == {
-        ("alias", "new@example.org", "announce+x@lists.example.org"),
-        ("catch-all", "<>", "listmaster@example.org"),
-        ("copy", "<>", "archive@lists.example.org"),
-        ("copy", "<>", "store@example.org"),
-        ("copy", "<>", "robot@lists.example.org"),
+        return found, b"".join(message.content for message in sink.messages)
+
+
+def notifications(kind: type[MailInstance]) -> tuple[Arrived, bytes, bytes]:
+    """What is sent when one message bounces, and success is to be reported of another to an alias; and both reports."""
+    settings = {
+        "transport_maps": "inline:{ { bad.example = error:5.1.1 gone } }",
+        "virtual_alias_maps": "inline:{ { sender@a.example = real@b.example, second@b.example },"
+        " { list@b.example = c@d.example, e@d.example } }",
+        "canonical_maps": "inline:{ { pretty@a.example = sender@a.example } }",
+        "recipient_canonical_maps": "inline:{ { s@y.example = S.Y@y.example } }",
+        "always_bcc": "log@b.example",
     }
-    heads = b"".join(message.content for message in sink.messages)
-    assert b"\r\nFrom: robot@lists.example.org\r\n" in heads
-    assert b"\r\nTo: admin@example.org, robot+x@lists.example.org\r\n" in heads
-    assert b"\tfor <announce+x@old-lists.example.org>;" in heads
-    assert b"listmaster" not in heads
-
-
-NOTIFIED = {
-    "transport_maps": "inline:{ { bad.example = error:5.1.1 gone } }",
-    "virtual_alias_maps": "inline:{ { sender@a.example = real@b.example, second@b.example },"
-    " { list@b.example = c@d.example, e@d.example } }",
-    "canonical_maps": "inline:{ { pretty@a.example = sender@a.example } }",
-    "always_bcc": "log@b.example",
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_notifications_are_expanded_but_not_copied_and_tell_of_expansion(kind: type[MailInstance]) -> None:
-    with RecordingSink() as sink, kind(everything_to(sink) | NOTIFIED) as instance:
+    with RecordingSink() as sink, kind(everything_to(sink) | settings) as instance:
         with smtplib.SMTP(LOOPBACK, instance.port, timeout=20) as client:
             client.sendmail("pretty@a.example", ["nobody@bad.example"], "Subject: lost\r\n")
             client.mail("s@y.example")
@@ -115,29 +100,14 @@ def test_notifications_are_expanded_but_not_copied_and_tell_of_expansion(kind: t
             assert client.data(b"Subject: alias\r\n\r\ntext\r\n")[0] == 250
         found = arrived(sink, 7)
         instance.wait_until_empty()
-    assert found == {
-        ("lost", "sender@a.example", "log@b.example"),
-        ("Undelivered Mail Returned to Sender", "<>", "real@b.example"),
-        ("Undelivered Mail Returned to Sender", "<>", "second@b.example"),
-        ("alias", "s@y.example", "c@d.example"),
-        ("alias", "s@y.example", "e@d.example"),
-        ("alias", "s@y.example", "log@b.example"),
-        ("Successful Mail Delivery Report", "<>", "s@y.example"),
-    }
-    bounce, report = (
-        next(message.content for message in sink.messages if to in message.recipients)
-        for to in ("real@b.example", "s@y.example")
-    )
-    assert b"\r\nTo: sender@a.example\r\n" in bounce
-    assert b"\r\n<list@b.example>" in report
-    fields = report.partition(b"Final-Recipient: ")[2].partition(b"\r\n\r\n")[0]
-    assert [line.replace(b"; ", b";") for line in fields.split(b"\r\n")[:4]] == [
-        b"rfc822;list@b.example", b"Original-Recipient: rfc822;x@b.example", b"Action: expanded", b"Status: 2.0.0",
-    ]  # fmt: skip
-    assert fields.endswith(b"alias expanded")
+        bounce, report = (
+            next(message.content for message in sink.messages if to in message.recipients)
+            for to in ("real@b.example", "S.Y@y.example")
+        )
+        return found, bounce, report
 
 
-FAILING = {
+FAILING: dict[str, dict[str, str]] = {
     "canonical_maps": {},
     "sender_canonical_maps": {},
     "recipient_canonical_maps": {},
@@ -145,37 +115,26 @@ FAILING = {
     "sender_bcc_maps": {},
     "recipient_bcc_maps": {},
     "masquerade_exceptions": {"masquerade_domains": "a.example"},
-    "mydestination": {"virtual_alias_maps": "inline:{ a=b }"},
 }
 ENDLESS = {"virtual_alias_maps": "inline:{ { r@b.example = s@b.example }, { s@b.example = r@b.example } }"}
 
 
-@pytest.fixture(scope="module")
-def replies() -> Iterator[dict[str, list[str]]]:
-    """What a message gets from each system under each failing table, and under aliases without end."""
+def failures(kind: type[MailInstance]) -> dict[str, str]:
+    """What a message gets under each failing table, and under aliases without end; nothing may be left of it."""
     setups = {name: {name: "fail:x", **more} for name, more in FAILING.items()} | {"endless": ENDLESS}
-    found: dict[str, list[str]] = {name: [] for name in setups}
+    ports = dict(zip(setups, free_ports(len(setups)), strict=True))
+    services = []
+    for name, port in ports.items():
+        options = as_options(setups[name])
+        services.append(f"{LOOPBACK}:{port} inet n - n - - smtpd -o cleanup_service_name=c{name} {options}")
+        services.append(f"c{name} unix n - n - 0 cleanup {options}")
     base = {"mydestination": "", "smtpd_reject_unlisted_recipient": "no", "local_header_rewrite_clients": ""}
-    with ExitStack() as stack:
-        sink = stack.enter_context(RecordingSink())
-        kinds: list[type[MailInstance]] = [GatewayInstance]
-        if not missing("postfix"):
-            kinds.append(PostfixInstance)
-        for kind in kinds:
-            ports = dict(zip(setups, free_ports(len(setups)), strict=True))
-            services = []
-            for name, port in ports.items():
-                options = as_options(setups[name])
-                services.append(f"{LOOPBACK}:{port} inet n - n - - smtpd -o cleanup_service_name=c{name} {options}")
-                services.append(f"c{name} unix n - n - 0 cleanup {options}")
-            settings = base | {"relayhost": f"[{LOOPBACK}]:{sink.port}"}
-            instance = stack.enter_context(kind(settings, services=services))
-            with ThreadPoolExecutor(len(ports)) as pool:
-                for name, reply in zip(ports, pool.map(_attempt, ports.values()), strict=True):
-                    found[name].append(reply)
+    with RecordingSink() as sink:
+        with kind(base | {"relayhost": f"[{LOOPBACK}]:{sink.port}"}, services=services) as instance:
+            replies = {name: _attempt(port) for name, port in ports.items()}
             assert instance.queue_size() == 0
         assert sink.messages == []
-        yield found
+    return replies
 
 
 def _attempt(port: int) -> str:
@@ -187,17 +146,68 @@ def _attempt(port: int) -> str:
         return f"{code} {text.decode()}"
 
 
-@pytest.mark.parametrize("name", FAILING)
-def test_while_a_table_fails_nothing_is_taken(replies: dict[str, list[str]], name: str) -> None:
-    if name == "mydestination":
-        # Postfix asks trivial-rewrite(8), which has the list of main.cf; here cleanup has that of its service.
-        assert replies[name][0].startswith("451 4.3.0 ")
-    else:
-        assert set(replies[name]) == {"451 4.3.0 Error: queue file write error"}
+RUNS: tuple[Callable[[type[MailInstance]], Any], ...] = (lists, notifications, failures)
 
 
-def test_aliases_without_end_are_not_taken(replies: dict[str, list[str]]) -> None:
-    assert set(replies["endless"]) == {"451 4.6.0 Alias expansion error"}
+Outcomes = dict[tuple[object, object], Future[Any]]
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> Iterator[Outcomes]:
+    """All systems do all of it at the same time: starting and stopping them takes the longest."""
+    kinds = [GatewayInstance] if missing("postfix") else [GatewayInstance, PostfixInstance]
+    with ThreadPoolExecutor(len(RUNS) * len(kinds)) as pool:
+        yield {(run, kind): pool.submit(run, kind) for run in RUNS for kind in kinds}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_host_of_mailing_lists(outcomes: Outcomes, kind: type[MailInstance]) -> None:
+    found, contents = outcomes[lists, kind].result()
+    copies = {each for each in found if each[2] in ("one@example.org", "two@example.org")}
+    assert len(copies) == 1  # who gets it, is chance
+    assert found - copies == {
+        ("alias", "new@example.org", "announce+x@lists.example.org"),
+        ("catch-all", "<>", "listmaster@example.org"),
+        ("copy", "<>", "archive@lists.example.org"),
+        ("copy", "<>", "store@example.org"),
+        ("copy", "<>", "robot@lists.example.org"),
+    }
+    assert b"\r\nFrom: robot@lists.example.org\r\n" in contents
+    assert b"\r\nTo: admin@example.org, robot+x@lists.example.org\r\n" in contents
+    assert b"\tfor <announce+x@old-lists.example.org>;" in contents
+    assert b"listmaster" not in contents
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_notifications_are_expanded_but_not_copied_and_tell_of_expansion(
+    outcomes: Outcomes, kind: type[MailInstance]
+) -> None:
+    found, bounce, report = outcomes[notifications, kind].result()
+    assert found == {
+        ("lost", "sender@a.example", "log@b.example"),
+        ("Undelivered Mail Returned to Sender", "<>", "real@b.example"),
+        ("Undelivered Mail Returned to Sender", "<>", "second@b.example"),
+        ("alias", "s@y.example", "c@d.example"),
+        ("alias", "s@y.example", "e@d.example"),
+        ("alias", "s@y.example", "log@b.example"),
+        ("Successful Mail Delivery Report", "<>", "S.Y@y.example"),
+    }
+    assert b"\r\nTo: sender@a.example\r\n" in bounce
+    assert b"\r\nTo: S.Y@y.example\r\n" in report
+    assert b"\r\n<list@b.example>" in report
+    fields = report.partition(b"Final-Recipient: ")[2].partition(b"\r\n\r\n")[0]
+    assert [line.replace(b"; ", b";") for line in fields.split(b"\r\n")[:4]] == [
+        b"rfc822;list@b.example", b"Original-Recipient: rfc822;x@b.example", b"Action: expanded", b"Status: 2.0.0",
+    ]  # fmt: skip
+    assert fields.endswith(b"alias expanded")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_while_a_table_fails_nothing_is_taken(outcomes: Outcomes, kind: type[MailInstance]) -> None:
+    assert outcomes[failures, kind].result() == {
+        **dict.fromkeys(FAILING, "451 4.3.0 Error: queue file write error"),
+        "endless": "451 4.6.0 Alias expansion error",
+    }
 
 
 def _post(gateway: GatewayInstance, recipient: str, subject: str) -> None:

@@ -58,8 +58,9 @@ def test_nothing_set_is_nothing_to_ask() -> None:
     "settings",
     [
         {"canonical_maps": "inline:{ a=b }"}, {"sender_canonical_maps": "inline:{ a=b }"}, {"always_bcc": "log"},
-        {"virtual_alias_maps": "inline:{ a=b }"}, {"masquerade_domains": "x.example"}, {"sender_bcc_maps": "inline:{ a=b }"},
-        {"recipient_bcc_maps": "inline:{ a=b }"}, {"recipient_canonical_maps": "inline:{ a=b }"},
+        {"virtual_alias_maps": "inline:{ a=b }"}, {"masquerade_domains": "x.example"},
+        {"sender_bcc_maps": "inline:{ a=b }"}, {"recipient_bcc_maps": "inline:{ a=b }"},
+        {"recipient_canonical_maps": "inline:{ a=b }"},
     ],
 )  # fmt: skip
 def test_each_of_them_is_something(settings: dict[str, str]) -> None:
@@ -121,7 +122,8 @@ def test_canonical_addresses_are_looked_up_again_but_not_for_ever() -> None:
     ("address", "expected"),
     [
         ("u@a.b.x.example", "u@x.example"), ("u@A.X.Example", "u@x.example"), ("u@x.example", "u@x.example"),
-        ("u@no.x.example", "u@no.x.example"), ("u@a.no.x.example", "u@a.no.x.example"), ("u@xx.example", "u@xx.example"),
+        ("u@no.x.example", "u@no.x.example"), ("u@a.no.x.example", "u@a.no.x.example"),
+        ("u@xx.example", "u@xx.example"),
         ("root@a.x.example", "root@a.x.example"), ("ROOT@a.x.example", "ROOT@a.x.example"),
         ("root+e@a.x.example", "root+e@x.example"), ('"a b"@a.x.example', '"a b"@x.example'), ("u", "u"),
         ("u@a.y.example", "u@y.example"), ("u@both.y.example", "u@y.example"),
@@ -156,9 +158,9 @@ def test_without_originals_addresses_alone_make_duplicates() -> None:
 
 
 def test_duplicates_behind_the_limit_stay() -> None:
-    assert House(always_bcc="log", duplicate_filter_limit="1").recipients("a@y.example", "b@y.example", "b@y.example") == [
-        "a@y.example", "b@y.example", "b@y.example", "log@o.example",
-    ]  # fmt: skip
+    house = House(always_bcc="log", duplicate_filter_limit="1")
+    asked = ["a@y.example", "b@y.example", "b@y.example"]
+    assert house.recipients(*asked) == [*asked, "log@o.example"]
 
 
 @pytest.mark.parametrize(
