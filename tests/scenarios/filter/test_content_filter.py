@@ -19,6 +19,7 @@ from peers.instance import MailInstance
 from peers.ports import LOOPBACK, free_port
 from peers.postfix import PostfixInstance
 from peers.sinks import Received, RecordingSink
+from peers.throwaway import throwaway
 
 pytestmark = pytest.mark.peer("postfix")
 
@@ -87,7 +88,7 @@ def way(kind: type[MailInstance], settings: dict[str, str] | None = None, *rows:
             *rows,
         ]
         system = kind({name: value % ports for name, value in main.items()}, services=[row % ports for row in services])
-        yield Way(stack.enter_context(system), adding, sink, back)
+        yield Way(stack.enter_context(throwaway(system)), adding, sink, back)
 
 
 @pytest.fixture(scope="module", params=[GatewayInstance, PostfixInstance], ids=["postgate", "postfix"])
@@ -277,7 +278,7 @@ def through_amavis(kind: type[MailInstance]) -> list[tuple[str, list[str], bytes
         }
         to_filter = "- - n - 2 lmtp -o lmtp_data_done_timeout=1200 -o lmtp_send_xforward_command=yes"
         rows = [f"filter unix {to_filter}", f"{LOOPBACK}:{back} inet n - n - - smtpd {' '.join(OPTIONS.split())}"]
-        with kind(main, services=rows) as system:
+        with throwaway(kind(main, services=rows)) as system:
             with smtplib.SMTP(LOOPBACK, system.port, local_hostname="client.example", timeout=20) as client:
                 for number, content in enumerate(MESSAGES):
                     client.sendmail("a@a.example", [f"r{number}@b.example", f"s{number}@b.example"], content)

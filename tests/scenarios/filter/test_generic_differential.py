@@ -17,6 +17,7 @@ from peers.instance import MailInstance
 from peers.ports import LOOPBACK
 from peers.postfix import PostfixInstance
 from peers.sinks import Received, RecordingSink
+from peers.throwaway import throwaway
 
 pytestmark = pytest.mark.peer("postfix")
 
@@ -116,7 +117,7 @@ def arrived(kind: type[MailInstance]) -> dict[int, Received]:
         "generic": GENERIC + "".join(f"@{name}.example @to.example\n" for name in TRANSPORTS),
         "patterns": PATTERNS,
     }
-    with RecordingSink() as sink, kind(settings(sink), services=services, files=files) as system:
+    with RecordingSink() as sink, throwaway(kind(settings(sink), services=services, files=files)) as system:
         with smtplib.SMTP(LOOPBACK, system.port, timeout=30) as client:
             client.ehlo("client.example")
             for number in range(CASES):

@@ -14,6 +14,7 @@ from peers.gateway import GatewayInstance
 from peers.instance import MailInstance
 from peers.ports import LOOPBACK
 from peers.postfix import PostfixInstance
+from peers.throwaway import throwaway
 
 pytestmark = pytest.mark.peer("postfix")
 
@@ -109,7 +110,7 @@ def told(kind: type[MailInstance]) -> dict[tuple[str, ...], list[bytes]]:
             "default_transport": f"out:[{LOOPBACK}]:{everything.port}",
         }
         row = "out unix - - n - - smtp -o smtp_send_xforward_command=yes"
-        system = stack.enter_context(kind(settings, services=[row]))
+        system = stack.enter_context(throwaway(kind(settings, services=[row])))
         for count, dialogue in enumerate((*DIALOGUES, SENDMAIL), 1):
             post(system, dialogue, "r@b.example")
             found[dialogue] = heard(everything, count)
