@@ -207,19 +207,16 @@ class Cleanup:
 
     async def _map(self, draft: Draft, facts: HeadFacts, *, is_local: bool) -> None:
         """Rewrite the addresses of a new message: its envelope's, and those headers' that are ours to rewrite."""
-        self._complete_envelope(draft.envelope)
-        content = draft.content
+        envelope, content, mappings = draft.envelope, draft.content, self._mappings
+        self._complete_envelope(envelope)
+        if mappings is not None and draft.is_redirected:
+            envelope.sender = await mappings.sender(envelope.sender)
+        elif mappings is not None:
+            draft.expanded = await mappings.map(envelope, draft.added)
         head = self._trimmed(content.head, facts)
         rewriter = self._local_headers if is_local else self._remote_headers
-        if self._mappings is None:
-            if rewriter is not None:
-                head = rewriter.rewrite(head)
-        elif draft.is_redirected:
-            draft.envelope.sender = await self._mappings.sender(draft.envelope.sender)
-        else:
-            draft.expanded = await self._mappings.map(draft.envelope)
-        if self._mappings is not None and rewriter is not None:
-            head = await rewriter.map(head)
+        if rewriter is not None:
+            head = rewriter.rewrite(head) if mappings is None else await rewriter.map(head)
         draft.content = Content(head, content.body, content.is_headless)
 
     def _complete_envelope(self, envelope: Envelope) -> None:
@@ -247,11 +244,13 @@ class Cleanup:
         if verdict is not None and (verdict.is_refusal or verdict.action is Action.DISCARD):
             return verdict
         self._complete_envelope(envelope)
-        if self._mappings is not None:
+        mappings = self._mappings
+        if mappings is not None and draft.is_redirected:
+            envelope.sender = await mappings.sender(envelope.sender)
+        elif mappings is not None:
+            await mappings.map_added(envelope, recipients)
             if envelope.sender != sender:
-                envelope.sender = await self._mappings.sender(envelope.sender)
-            if not draft.is_redirected:
-                await self._mappings.map_added(envelope, recipients)
+                await mappings.map_sender(envelope)
         return verdict
 
     async def _ask(self, draft: Draft, session: Session | None, ledger: list[LedgerEntry]) -> Verdict | None:

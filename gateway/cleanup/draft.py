@@ -18,15 +18,17 @@ class Draft:
         has_file: the body came in a file, which is on disk whatever edits made of the body.
         is_handed_over: the spool was asked to take the message.
         is_redirected: REDIRECT took the place of all recipients: what it names is final.
+        added: recipients that edits brought.
         expanded: aliases in whose place others stand now, and whose sender is to hear so.
     """
 
-    __slots__ = ("content", "envelope", "expanded", "has_file", "is_handed_over", "is_redirected")
+    __slots__ = ("added", "content", "envelope", "expanded", "has_file", "is_handed_over", "is_redirected")
 
     def __init__(self, envelope: Envelope, content: Content) -> None:
         self.envelope, self.content = envelope, content
         self.has_file, self.is_handed_over = isinstance(content.body, BodyFile), False
         self.is_redirected = False
+        self.added: list[Recipient] = []
         self.expanded: list[Recipient] = []
 
     def may_be_stored(self, failure: BaseException) -> bool:
@@ -43,7 +45,8 @@ class Draft:
                     self.envelope.sender = address
                 case AddRecipient(address):
                     # An added recipient asks for no DSN of its own (RFC 3461 §4.1, as milter recipients in Postfix).
-                    self.envelope.recipients.append(Recipient(address, notify=("NEVER",)))
+                    self.added.append(Recipient(address, notify=("NEVER",)))
+                    self.envelope.recipients.append(self.added[-1])
                 case DeleteRecipient(address):
                     gone = str(address)
                     self.envelope.recipients = [r for r in self.envelope.recipients if str(r.address) != gone]

@@ -8,7 +8,7 @@ and never copied. Source: ADDRESS_REWRITING_README; cleanup(8); postconf(5) rece
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 
 from msgspec.structs import replace
 
@@ -133,8 +133,13 @@ class Mappings:
 
     # --- the envelope ------------------------------------------------------------------------------------------------
 
-    async def map(self, envelope: Envelope) -> list[Recipient]:
+    async def map(self, envelope: Envelope, added: Iterable[Recipient] = ()) -> list[Recipient]:
         """Give a new message the sender and recipients that it is to be stored with.
+
+        Args:
+            envelope: as the client gave it, addresses in canonical form.
+            added: those of its recipients whom plugins added: there are no copies of what they get, as there are none
+                for recipients that milters add.
 
         Returns:
             The aliases whose sender wants to hear of success: that they were expanded is all that there will be to say,
@@ -146,9 +151,16 @@ class Mappings:
         """
         envelope.sender = await self.sender(envelope.sender)
         reported: list[Recipient] = []
-        recipients = [recipient async for recipient in self._with_copies(envelope, reported)]
+        uncopied = {id(recipient) for recipient in added}
+        recipients = [recipient async for recipient in self._with_copies(envelope, uncopied, reported)]
         envelope.recipients = self._duplicates.unique(recipients)
         return reported
+
+    async def map_sender(self, envelope: Envelope) -> None:
+        """Map a sender that took the place of another; mail from it is copied too. Raises as :meth:`map`."""
+        envelope.sender = await self.sender(envelope.sender)
+        copies = await self._copy(await self._copies.for_sender(envelope.sender))
+        envelope.recipients = self._duplicates.unique([*envelope.recipients, *copies])
 
     async def map_added(self, envelope: Envelope, already: Collection[Recipient]) -> None:
         """Map the recipients who are not ``already`` mapped, without copies for them. Raises as :meth:`map`."""
@@ -161,7 +173,9 @@ class Mappings:
                 recipients += await self._expanded(await self._canonical_form(recipient))
         envelope.recipients = self._duplicates.unique(recipients)
 
-    async def _with_copies(self, envelope: Envelope, reported: list[Recipient]) -> AsyncIterator[Recipient]:
+    async def _with_copies(
+        self, envelope: Envelope, uncopied: set[int], reported: list[Recipient]
+    ) -> AsyncIterator[Recipient]:
         """All recipients, duplicates among them, in Postfix's order: who was asked for, each followed by his copy."""
         copies = self._copies
         for each in await self._copy(await copies.for_sender(envelope.sender)):
@@ -174,8 +188,9 @@ class Mappings:
                 found = [_without_success(each) for each in found]
             for each in found:
                 yield each
-            for each in await self._copy(await copies.for_recipient(canonical.address)):
-                yield each
+            if id(recipient) not in uncopied:
+                for each in await self._copy(await copies.for_recipient(canonical.address)):
+                    yield each
         for each in await self._copy(copies.always):
             yield each
 

@@ -15,6 +15,7 @@ from gateway.hooks.chain import Runtime
 from gateway.hooks.manager import PluginManager
 from gateway.model.content import BodyFile, Content
 from gateway.model.delivery import Outcome, Status
+from gateway.model.edits import AddRecipient, ChangeSender, Edit
 from gateway.model.envelope import Recipient
 from gateway.model.errors import SpoolError
 from gateway.model.verdict import Action, Verdict
@@ -70,6 +71,7 @@ class House:
         sender: str = "a@s.example",
         head: bytes = b"Subject: x\r\n",
         is_local: bool = False,
+        edits: Sequence[Edit] = (),
     ) -> object:
         async def run() -> Verdict | None:
             collector = Collector(1000, lambda: self.open_sink("4jXWyY1RKyzM0rn7"))
@@ -77,6 +79,7 @@ class House:
             to = [Recipient(Address.of(text), notify=notify) for text in recipients]
             envelope = Envelope("4jXWyY1RKyzM0rn7", Address.of(sender), to, arrival=1.0)
             draft = Draft(envelope, await collector.finish())
+            draft.apply(edits)
             return await self.cleanup.queue(draft, actions=actions, is_local=is_local)
 
         return asyncio.run(run())
@@ -243,6 +246,27 @@ def test_what_the_queue_stage_sees_is_mapped_and_what_it_adds_will_be(tmp_path: 
         ("two@d.example", ()), ("log@d.example", ("NEVER",)),
         ("one@d.example", ("NEVER",)), ("two@d.example", ("NEVER",)),
     ]  # fmt: skip
+
+
+def test_what_plugins_add_is_mapped_but_not_copied(tmp_path: Path) -> None:
+    settings = {
+        "virtual_alias_maps": _ALIASES, "sender_bcc_maps": "inline:{ { new@s.example = boss@d.example } }",
+        "recipient_bcc_maps": "inline:{ { alias@d.example = copy@d.example }, { r@d.example = copy@d.example } }",
+    }  # fmt: skip
+    edits = [ChangeSender(Address("new", "s.example")), AddRecipient(Address("alias", "d.example"))]
+    expected = ["r@d.example", "copy@d.example", "one@d.example", "two@d.example", "boss@d.example"]
+
+    class Copier:
+        @hookimpl
+        def queue(self, envelope: Envelope, message: Message, edits: EditList) -> None:
+            edits.change_sender(Address("new", "s.example"))
+            edits.add_recipient(Address("alias", "d.example"))
+
+    for plugin, at_data in ((Copier(), []), (None, edits)):
+        house = House(tmp_path, settings, plugin=plugin)
+        house.queue(edits=at_data)
+        ((envelope, _),) = house.stored
+        assert sorted(str(each.address) for each in envelope.recipients) == sorted(expected)
 
 
 def test_who_writes_as_the_mail_system_gets_no_answer(tmp_path: Path) -> None:
