@@ -5,8 +5,9 @@ canonical and virtual alias mapping, automatic copies, and the ``queue`` stage. 
 """
 
 from gateway.cleanup.cleanup import Cleanup, Submitter
+from gateway.cleanup.cleanup_row import cleanup_config
 from gateway.cleanup.collector import Collector
 from gateway.cleanup.draft import Draft
 from gateway.cleanup.internal_mail import InternalMail
 
-__all__ = ["Cleanup", "Collector", "Draft", "InternalMail", "Submitter"]
+__all__ = ["Cleanup", "Collector", "Draft", "InternalMail", "Submitter", "cleanup_config"]

@@ -22,6 +22,7 @@ from gateway.cleanup.received import HeaderDate, received_header, received_local
 from gateway.cleanup.recipients import DuplicateFilter
 from gateway.cleanup.virtual_aliases import EndlessAlias
 from gateway.config import Config
+from gateway.config.receive_options import receive_options
 from gateway.hooks import Message
 from gateway.hooks.chain import Chain
 from gateway.maps import Tables
@@ -60,12 +61,13 @@ class Cleanup:
     """Finishes messages of one process under one configuration.
 
     Args:
-        config: checked configuration.
+        config: checked configuration of the service that takes the mail in.
         queue_chain: the ``queue`` stage.
         submitter: the spool.
         log: the process's log.
         open_sink: makes the file for a body that a plugin made too large for memory, by queue ID.
-        tables: opens the tables of the address mappings; the service's other tables should be among its own.
+        mapped_by: has the address mappings, :func:`gateway.cleanup.cleanup_row.cleanup_config`; ``config`` by default.
+        tables: opens their tables; the service's other tables should be among its own.
         reporter: tells senders who asked for it that an alias was expanded.
         clock: seconds since the epoch.
 
@@ -81,6 +83,7 @@ class Cleanup:
         submitter: Submitter,
         log: MailLog,
         open_sink: Callable[[str], BodySink],
+        mapped_by: Config | None = None,
         tables: Tables | None = None,
         reporter: Reporter | None = None,
         clock: Callable[[], float] = time,
@@ -92,7 +95,9 @@ class Cleanup:
         self._origin = config.text("myorigin").lower()
         self._rewriting, self._duplicates = Rewriting(config), DuplicateFilter(config)
         self._daemon = self._rewriting.address(Address("mailer-daemon"))
-        mappings = Mappings(config, tables or Tables(config), self._rewriting, self._log.warning)
+        mappings = Mappings(
+            mapped_by or config, tables or Tables(config), self._rewriting, self._log.warning, receive_options(config)
+        )
         self._mappings = mappings if mappings else None
         self._local_headers, self._remote_headers = header_rewriters(config, self._rewriting, self._mappings)
         self._header_limit = config.integer("header_size_limit")

@@ -8,6 +8,7 @@ postconf(5) always_bcc, "automatic BCC recipients are produced only for new mail
 from __future__ import annotations
 
 from gateway.cleanup.cleanup import Submitter
+from gateway.cleanup.cleanup_row import cleanup_config
 from gateway.cleanup.header_addresses import header_rewriters
 from gateway.cleanup.mappings import Mappings
 from gateway.cleanup.virtual_aliases import EndlessAlias
@@ -36,7 +37,8 @@ class InternalMail:
     def __init__(self, config: Config, submitter: Submitter, *, tables: Tables, log: MailLog) -> None:
         self._submitter = submitter
         rewriting = Rewriting(config)
-        self._mappings = Mappings(config, tables, rewriting, log.logger("cleanup").warning)
+        mapped_by = cleanup_config(config, config)
+        self._mappings = Mappings(mapped_by, tables, rewriting, log.logger("cleanup").warning)
         self._headers = header_rewriters(config, rewriting, self._mappings)[0]
         self._has_mappings = bool(self._mappings)
 

@@ -19,7 +19,7 @@ from gateway.cleanup.masquerade import Masquerade
 from gateway.cleanup.recipients import DuplicateFilter
 from gateway.cleanup.virtual_aliases import VirtualAliases
 from gateway.config import Config
-from gateway.config.receive_options import ReceiveOption, receive_options
+from gateway.config.receive_options import ReceiveOption
 from gateway.maps import Tables
 from gateway.maps.address_class import AddressClasses
 from gateway.maps.address_lookup import AddressLookup, Extensions, Forms, propagates_extension
@@ -37,22 +37,31 @@ _CANONICAL = (
     ("canonical_maps", "canonical_classes", SENDERS | RECIPIENTS),
 )
 _NOBODY_TOLD = ("NEVER",)
+_NO_OPTION = ReceiveOption(0)
 
 
 class Mappings:
     """The mappings of one service. False when there are none: then nothing needs to be asked.
 
     Args:
-        config: of the service, its overrides applied.
+        config: of the cleanup service; :func:`gateway.cleanup.cleanup_row.cleanup_config`.
         tables: opens those that it names.
         rewriting: the local rules.
         warn: told of results that make no sense.
+        options: of the service that takes the mail in: NO_ADDRESS_MAPPINGS leaves everything out.
 
     Raises:
-        ConfigError: a table cannot be opened; an unknown class, or receive option.
+        ConfigError: a table cannot be opened, or a class of addresses does not exist.
     """
 
-    def __init__(self, config: Config, tables: Tables, rewriting: Rewriting, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        tables: Tables,
+        rewriting: Rewriting,
+        warn: Callable[[str], None],
+        options: ReceiveOption = _NO_OPTION,
+    ) -> None:
         self._tables, self._rewriting, self._extensions = tables, rewriting, Extensions.of(config)
         self._config, self._classes = config, AddressClasses(config, tables)
         self._duplicates = DuplicateFilter(config)
@@ -61,7 +70,7 @@ class Mappings:
         self._copies = AutomaticBcc(
             config.text("always_bcc"), self._lookup("sender_bcc_maps"), self._lookup("recipient_bcc_maps"), rewriting
         )
-        self._is_left_out = ReceiveOption.NO_ADDRESS_MAPPINGS in receive_options(config)
+        self._is_left_out = ReceiveOption.NO_ADDRESS_MAPPINGS in options
         self._steps: dict[AddressUse, tuple[Step, ...]] = {
             use: () if self._is_left_out else tuple(step for step in steps if use in step.uses) for use in AddressUse
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from gateway.cleanup import Cleanup, InternalMail
+from gateway.cleanup import Cleanup, InternalMail, cleanup_config
 from gateway.config import Config, Service
 from gateway.config.receive_options import receive_options
 from gateway.hooks.chain import Runtime
@@ -175,15 +175,16 @@ class SchedulerProcess:
         return Bouncer(config, submitter, self._ids.next, log=mail_log)
 
     def _make_pickup(self, config: Config) -> Pickup:
-        config = pickup_config(config)
+        main, config = config, pickup_config(config)
         cleanup = Cleanup(
             config,
             queue_chain=self._policy.plugins.chain("queue", config, self._policy.runtime),
             submitter=self._loopback,
             log=self._context.mail_log,
             open_sink=lambda queue_id: BodyWriter(self._directory, queue_id),
+            mapped_by=cleanup_config(main, config),
             tables=self._policy.tables,
-            reporter=self._bouncer(config, self._policy),
+            reporter=self._bouncer(main, self._policy),
         )
         return Pickup(config, cleanup, self._ids.next, log=self._context.mail_log, submitter=self._loopback)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import time
 
-from gateway.cleanup import Cleanup, InternalMail, Submitter
+from gateway.cleanup import Cleanup, InternalMail, Submitter, cleanup_config
 from gateway.cleanup.collector import BodySink
 from gateway.config import Config, Service
 from gateway.hooks.chain import Runtime
@@ -66,6 +66,7 @@ class ServiceBuilder:
             ConfigError: restriction lists, tables or networks are wrong.
         """
         config = self._config.for_service(row)
+        mapped_by = cleanup_config(self._config, config)
         tables = Tables(config, types=self._types)
         tables.on_warning = self._mail_log.logger("smtpd").warning
         tables.on_info = self._mail_log.logger("smtpd").info
@@ -85,8 +86,9 @@ class ServiceBuilder:
                 submitter=self._submitter,
                 log=self._mail_log,
                 open_sink=self._open_sink,
+                mapped_by=mapped_by,
                 tables=tables,
-                reporter=self._reporter(config, tables),
+                reporter=self._reporter(tables) if mapped_by.words("virtual_alias_maps") else None,
                 clock=self._clock,
             ),
             open_sink=self._open_sink,
@@ -103,9 +105,7 @@ class ServiceBuilder:
             clock=self._clock,
         )
 
-    def _reporter(self, config: Config, tables: Tables) -> Bouncer | None:
-        """Who reports the expansion of virtual aliases, where there can be any."""
-        if not config.words("virtual_alias_maps"):
-            return None
-        submitter = InternalMail(config, self._submitter, tables=tables, log=self._mail_log)
-        return Bouncer(config, submitter, self._next_queue_id, log=self._mail_log, clock=self._clock)
+    def _reporter(self, tables: Tables) -> Bouncer:
+        """Who reports the expansion of virtual aliases."""
+        submitter = InternalMail(self._config, self._submitter, tables=tables, log=self._mail_log)
+        return Bouncer(self._config, submitter, self._next_queue_id, log=self._mail_log, clock=self._clock)

@@ -124,7 +124,7 @@ _WITHOUT_EFFECT: tuple[tuple[str, str], ...] = (
     ),
     (
         "the service lives inside another process here, and is not asked by name",
-        """bounce_service_name cleanup_service_name connection_cache_service_name defer_service_name error_service_name
+        """bounce_service_name connection_cache_service_name defer_service_name error_service_name
         pickup_service_name postlog_service_name queue_service_name rewrite_service_name showq_service_name
         smtpd_service_name trace_service_name proxymap_service_name proxywrite_service_name""",
     ),

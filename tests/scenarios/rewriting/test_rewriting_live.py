@@ -146,7 +146,25 @@ def _attempt(port: int) -> str:
         return f"{code} {text.decode()}"
 
 
-RUNS: tuple[Callable[[type[MailInstance]], Any], ...] = (lists, notifications, failures)
+def rows(kind: type[MailInstance]) -> Arrived:
+    """What listeners make of the same recipient: which of their settings, and of their cleanup services', count."""
+    first, second = free_ports(2)
+    services = [
+        f"{LOOPBACK}:{first} inet n - n - - smtpd -o virtual_alias_maps= -o always_bcc=never@b.example",
+        f"{LOOPBACK}:{second} inet n - n - - smtpd -o cleanup_service_name=plain",
+        "plain unix n - n - 0 cleanup -o virtual_alias_maps= -o always_bcc=log@b.example",
+    ]
+    settings = {"virtual_alias_maps": "inline:{ { alias@a.example = real@a.example } }"}
+    with RecordingSink() as sink, kind(everything_to(sink) | settings, services=services) as instance:
+        for port in (first, second):
+            with smtplib.SMTP(LOOPBACK, port, timeout=20) as client:
+                client.sendmail("s@a.example", ["alias@a.example"], f"Subject: {port == second}\r\n")
+        found = arrived(sink, 3)
+        instance.wait_until_empty()
+        return found
+
+
+RUNS: tuple[Callable[[type[MailInstance]], Any], ...] = (lists, notifications, failures, rows)
 
 
 Outcomes = dict[tuple[object, object], Future[Any]]
@@ -207,6 +225,15 @@ def test_while_a_table_fails_nothing_is_taken(outcomes: Outcomes, kind: type[Mai
     assert outcomes[failures, kind].result() == {
         **dict.fromkeys(FAILING, "451 4.3.0 Error: queue file write error"),
         "endless": "451 4.6.0 Alias expansion error",
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cleanup_has_the_settings_of_its_own_row(outcomes: Outcomes, kind: type[MailInstance]) -> None:
+    assert outcomes[rows, kind].result() == {
+        ("False", "s@a.example", "real@a.example"),
+        ("True", "s@a.example", "alias@a.example"),
+        ("True", "s@a.example", "log@b.example"),
     }
 
 

@@ -10,6 +10,7 @@ from gateway.cleanup.address_use import AddressUse
 from gateway.cleanup.mappings import Mappings
 from gateway.cleanup.virtual_aliases import EndlessAlias
 from gateway.config import Config
+from gateway.config.receive_options import receive_options
 from gateway.maps import Tables
 from gateway.maps.rewriting import Rewriting
 from gateway.model.address import Address
@@ -28,7 +29,8 @@ class House:
     def __init__(self, **settings: str) -> None:
         config = Config.from_settings(SETTINGS | settings)
         self.warnings: list[str] = []
-        self.mappings = Mappings(config, Tables(config), Rewriting(config), self.warnings.append)
+        options = receive_options(config)
+        self.mappings = Mappings(config, Tables(config), Rewriting(config), self.warnings.append, options)
 
     def envelope(self, sender: str, *recipients: str | Recipient) -> Envelope:
         """What becomes of a message."""
