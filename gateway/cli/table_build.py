@@ -16,9 +16,9 @@ from gateway.cli.console import Console, Fatal
 from gateway.cli.table_files import BadContent, stored
 from gateway.cli.table_options import STDIN, Action, Duplicates, Face, Options
 from gateway.config import Config
-from gateway.maps.aliases import END_MARK, alias_records, nis_records
-from gateway.maps.berkeley import INSTALL, driver
-from gateway.maps.build import (
+from gateway.maps.database.aliases import END_MARK, alias_records, nis_records
+from gateway.maps.database.berkeley import INSTALL, driver
+from gateway.maps.database.build import (
     SUFFIXES,
     DatabaseWriter,
     Pair,
@@ -29,9 +29,9 @@ from gateway.maps.build import (
     rights_of,
     writer_class,
 )
-from gateway.maps.database import DatabaseError, Nulls
+from gateway.maps.database.records import Record, record_blocks, shown
+from gateway.maps.database.table import DatabaseError, Nulls
 from gateway.maps.folding import Folding
-from gateway.maps.records import Record, record_blocks, shown
 
 BATCH = 5000
 PROGRESS_AFTER_S = 1.0

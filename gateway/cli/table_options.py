@@ -8,7 +8,7 @@ from enum import Enum, auto
 import msgspec
 
 from gateway.cli.console import Fatal
-from gateway.maps.database import Nulls
+from gateway.maps.database.table import Nulls
 
 STDIN = "-"
 """A key that means: keys are on standard input."""

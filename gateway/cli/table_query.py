@@ -17,7 +17,7 @@ from gateway.cli.table_options import STDIN, Action, Face, Options
 from gateway.config import Config
 from gateway.config.main_cf import Setting
 from gateway.maps import MemoryTable, Table, Tables
-from gateway.maps.database import DatabaseTable
+from gateway.maps.database.table import DatabaseTable
 from gateway.maps.folding import decoded, encoded, is_utf8
 from gateway.model.errors import TableError
 

@@ -1,6 +1,6 @@
 """The tables of one configuration: opened by ``type:name``, each once.
 
-Source: DATABASE_README. A new type is one file beside this one and one line in ``_TYPES``, or a plugin's
+Source: DATABASE_README. A new type is one file in this room and one line in ``_TYPES``, or a plugin's
 ``lookup_tables`` hook.
 """
 
@@ -29,26 +29,26 @@ TableFactory = Callable[[str, "Config"], Table]
 # Where each type lives: ``module:class or function``, called with the whole spec, the name behind ``type:`` and the
 # surroundings. Imported when first opened, so that a driver is loaded only where a table needs it.
 _TYPES: dict[str, str] = {
-    "btree": "berkeley:open_berkeley",
-    "cdb": "cdb:CdbTable",
+    "btree": "database.berkeley:open_berkeley",
+    "cdb": "database.cdb:CdbTable",
     "cidr": "cidr:CidrTable",
     "debug": "debug:open_debug",
     "environ": "environ:EnvironTable",
     "fail": "fail:FailTable",
-    "hash": "berkeley:open_berkeley",
+    "hash": "database.berkeley:open_berkeley",
     "inline": "inline:InlineTable",
-    "ldap": "ldap:LdapTable",
-    "lmdb": "lmdb:LmdbTable",
+    "ldap": "ldap.table:LdapTable",
+    "lmdb": "database.lmdb:LmdbTable",
     "memcache": "memcache:MemcacheTable",
-    "mysql": "mysql:MysqlTable",
+    "mysql": "sql.mysql:MysqlTable",
     "nis": "nis:open_nis",
-    "pcre": "pcre:PcreTable",
-    "pgsql": "pgsql:PgsqlTable",
+    "pcre": "pattern.pcre:PcreTable",
+    "pgsql": "sql.pgsql:PgsqlTable",
     "pipemap": "pipemap:open_pipemap",
     "randmap": "randmap:RandmapTable",
-    "regexp": "regexp:RegexpTable",
+    "regexp": "pattern.regexp:RegexpTable",
     "socketmap": "socketmap:SocketmapTable",
-    "sqlite": "sqlite:SqliteTable",
+    "sqlite": "sql.sqlite:SqliteTable",
     "static": "static:StaticTable",
     "tcp": "tcp:TcpTable",
     "texthash": "texthash:TexthashTable",

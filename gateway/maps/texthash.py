@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from gateway.maps.aliases import alias_records
+from gateway.maps.database.aliases import alias_records
+from gateway.maps.database.records import Record, record_blocks, shown
 from gateway.maps.folding import Folding, decoded
-from gateway.maps.records import Record, record_blocks, shown
 from gateway.maps.source import RuleSource, Surroundings
 from gateway.maps.table import MemoryTable
 from gateway.model.errors import ConfigError

@@ -12,7 +12,7 @@ from peers.ports import LOOPBACK
 from peers.slapd import SUFFIX
 from peers.tables import surroundings
 
-from gateway.maps.ldap import LdapTable
+from gateway.maps.ldap.table import LdapTable
 from gateway.maps.source import Surroundings
 from gateway.model.errors import TableError
 

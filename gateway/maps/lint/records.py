@@ -12,11 +12,11 @@ from functools import partial
 
 import msgspec
 
-from gateway.maps.aliases import alias_records
+from gateway.maps.database.aliases import alias_records
+from gateway.maps.database.records import Record, record_blocks, shown
 from gateway.maps.folding import decoded
 from gateway.maps.lint.findings import Finding, Report, Severity
 from gateway.maps.lint.uses import Lookup
-from gateway.maps.records import Record, record_blocks, shown
 
 _NETWORK = re.compile(r"\[?[0-9a-f:.]+\]?/[0-9]+\]?")
 # What a reason can be found in; a key without it needs no look.

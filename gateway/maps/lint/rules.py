@@ -12,7 +12,7 @@ from collections.abc import Callable
 from gateway.config.lines import BLANKS, LogicalLine
 from gateway.maps.lint.findings import Report
 from gateway.maps.network import BITS, Network, parse_network
-from gateway.maps.pattern_table import Flagged, split_pattern
+from gateway.maps.pattern.table import Flagged, split_pattern
 from gateway.maps.rules import Rule, enclosing, parse_rules
 
 _ALL = re.compile(r"\^?(?:\.\*|\(\.\*\))?\$?")

@@ -13,7 +13,7 @@ from gateway.maps.lint.records import Style, lint_records
 from gateway.maps.lint.rules import lint_expressions, lint_networks
 from gateway.maps.lint.uses import Use, table_uses
 from gateway.maps.match_list import Subdomains, subdomain_style
-from gateway.maps.pattern_table import Flagged, PatternTable
+from gateway.maps.pattern.table import Flagged, PatternTable
 from gateway.maps.source import rule_lines, unbraced, words_in
 from gateway.maps.table import Table
 from gateway.maps.tables import Tables

@@ -19,7 +19,7 @@ from peers.postmap import Postmap, our_answers, source
 from gateway import cli
 from gateway.config import Config
 from gateway.maps import MemoryTable, Tables
-from gateway.maps.database import DatabaseTable
+from gateway.maps.database.table import DatabaseTable
 from gateway.model.errors import TableError
 
 pytestmark = pytest.mark.peer("postmap", "berkeleydb", "lmdb")

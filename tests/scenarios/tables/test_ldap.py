@@ -22,7 +22,7 @@ from peers.tables import surroundings
 
 from gateway.config import Config
 from gateway.maps import Tables
-from gateway.maps.ldap import LdapTable
+from gateway.maps.ldap.table import LdapTable
 from gateway.model.errors import TableError
 
 pytestmark = pytest.mark.peer("slapd", "python-ldap")
@@ -227,7 +227,7 @@ def test_nonsense_is_a_temporary_error(tmp_path: Path) -> None:
 
 
 def test_an_answer_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch, shared: Slapd, tmp_path: Path) -> None:
-    monkeypatch.setattr("gateway.maps.ldap_connection.OCTETS_LIMIT", 500)
+    monkeypatch.setattr("gateway.maps.ldap.connection.OCTETS_LIMIT", 500)
 
     async def ask() -> tuple[str, str | None]:
         asked = table(tmp_path, shared.uri)
@@ -245,7 +245,7 @@ def test_an_answer_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch, 
 def test_all_that_one_lookup_collects_is_bounded(
     monkeypatch: pytest.MonkeyPatch, shared: Slapd, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("gateway.maps.ldap_expansion.OCTETS_LIMIT", 50)
+    monkeypatch.setattr("gateway.maps.ldap.expansion.OCTETS_LIMIT", 50)
     settings = {"query_filter": "(mailacceptinggeneralid=%s)", "special_result_attribute": "memberdn"}
 
     async def ask() -> str:

@@ -14,7 +14,7 @@ from peers.slapd import SUFFIX, Slapd
 from peers.slapd_tree import BIG, LOGIN_DN, LOGIN_NAME, LOGIN_PASSWORD, ODD_NAMES, PEOPLE, tree
 from peers.tables import surroundings
 
-from gateway.maps.ldap import LdapTable
+from gateway.maps.ldap.table import LdapTable
 from gateway.model.errors import TableError
 
 pytestmark = pytest.mark.peer("slapd", "postmap", "python-ldap")

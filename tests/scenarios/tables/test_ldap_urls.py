@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from gateway.maps.ldap_text import BASE, is_ldap_url, parse_ldap_url
+from gateway.maps.ldap.text import BASE, is_ldap_url, parse_ldap_url
 
 pytestmark = pytest.mark.peer("slapd")  # which brings libldap
 

@@ -14,7 +14,7 @@ from peers.ports import free_port, wait_for
 from peers.sql_comparison import CASES, COLUMNS, Oracle, ask, keys, rows, write_old
 from peers.tables import surroundings
 
-from gateway.maps.mysql import MysqlTable
+from gateway.maps.sql.mysql import MysqlTable
 from gateway.model.errors import ConfigError, TableError
 
 pytestmark = pytest.mark.peer("mariadbd")
@@ -268,9 +268,9 @@ def test_a_server_that_is_down_comes_back(tmp_path: Path) -> None:
 def test_a_server_that_hangs_is_no_answer_and_left_alone(
     server: MariaDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.maps.mysql_connection.QUERY_TIMEOUT_S", 0.2)
-    monkeypatch.setattr("gateway.maps.mysql_connection.CONNECT_TIMEOUT_S", 0.2)
-    monkeypatch.setattr("gateway.maps.mysql_connection.KILL_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("gateway.maps.sql.mysql_connection.QUERY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("gateway.maps.sql.mysql_connection.CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("gateway.maps.sql.mysql_connection.KILL_TIMEOUT_S", 0.1)
 
     async def look_up(table: MysqlTable, now: list[float], warnings: list[str]) -> None:
         assert await table.find("k") == "k"
@@ -293,7 +293,7 @@ def test_a_server_that_hangs_is_no_answer_and_left_alone(
 def test_a_slow_query_is_no_answer_and_is_ended(
     server: MariaDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.maps.mysql_connection.QUERY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("gateway.maps.sql.mysql_connection.QUERY_TIMEOUT_S", 0.1)
 
     def is_over() -> bool:
         with server.connect() as connection, connection.cursor() as cursor:

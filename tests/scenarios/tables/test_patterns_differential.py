@@ -17,9 +17,9 @@ from peers.tables import surroundings
 
 from gateway.config import Config
 from gateway.maps import MemoryTable, Tables
-from gateway.maps.pattern_table import Flagged, PatternTable
-from gateway.maps.pcre import PcreTable
-from gateway.maps.regexp import RegexpTable
+from gateway.maps.pattern.pcre import PcreTable
+from gateway.maps.pattern.regexp import RegexpTable
+from gateway.maps.pattern.table import Flagged, PatternTable
 from gateway.model.errors import ConfigError
 
 pytestmark = pytest.mark.peer("postfix", "postmap")

@@ -13,7 +13,7 @@ from peers.postgresql import PostgreSQL
 from peers.sql_comparison import CASES, COLUMNS, Oracle, ask, keys, rows, write_old
 from peers.tables import surroundings
 
-from gateway.maps.pgsql import PgsqlTable
+from gateway.maps.sql.pgsql import PgsqlTable
 from gateway.model.errors import TableError
 
 pytestmark = pytest.mark.peer("postgres")
@@ -237,9 +237,9 @@ def test_a_server_that_is_down_comes_back(tmp_path: Path) -> None:
 def test_a_server_that_hangs_is_no_answer_and_left_alone(
     server: PostgreSQL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.maps.pgsql_connection.QUERY_TIMEOUT_S", 0.2)
-    monkeypatch.setattr("gateway.maps.pgsql_connection.CANCEL_TIMEOUT_S", 0.1)
-    monkeypatch.setattr("gateway.maps.pgsql_connection.CONNECT_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("gateway.maps.sql.pgsql_connection.QUERY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("gateway.maps.sql.pgsql_connection.CANCEL_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("gateway.maps.sql.pgsql_connection.CONNECT_TIMEOUT_S", 1.0)
 
     async def look_up(table: PgsqlTable, now: list[float], warnings: list[str]) -> None:
         assert await table.find("k") == "k"
@@ -262,7 +262,7 @@ def test_a_server_that_hangs_is_no_answer_and_left_alone(
 def test_a_slow_query_is_no_answer_and_is_cancelled(
     server: PostgreSQL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.maps.pgsql_connection.QUERY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("gateway.maps.sql.pgsql_connection.QUERY_TIMEOUT_S", 0.1)
 
     def is_over() -> bool:
         with server.connect() as connection:

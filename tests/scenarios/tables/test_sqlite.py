@@ -11,7 +11,7 @@ import pytest
 from peers.sql_comparison import CASES, COLUMNS, Oracle, ask, keys, rows, write_old
 from peers.tables import surroundings
 
-from gateway.maps.sqlite import SqliteTable
+from gateway.maps.sql.sqlite import SqliteTable
 from gateway.model.errors import TableError
 
 
@@ -111,7 +111,7 @@ def test_a_database_that_is_replaced_is_opened_anew(tmp_path: Path) -> None:
 
 
 def test_a_database_in_use_is_waited_for_and_then_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.maps.sqlite.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("gateway.maps.sql.sqlite.BUSY_TIMEOUT_S", 0.05)
     path = tmp_path / "a.db"
     (tmp_path / "t.cf").write_text(f"dbpath = {path}\nquery = SELECT v FROM t WHERE '%s' = 'k'\n")
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
@@ -126,7 +126,7 @@ def test_a_database_in_use_is_waited_for_and_then_no_answer(tmp_path: Path, monk
 
 
 def test_a_query_that_takes_too_long_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.maps.sqlite.QUERY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("gateway.maps.sql.sqlite.QUERY_TIMEOUT_S", 0.05)
     path = tmp_path / "a.db"
     sqlite3.connect(path).close()
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n WHERE i <> '%s'"

@@ -13,7 +13,7 @@ from gateway.maps.address_lookup import Extensions, Key
 from gateway.maps.fail import FailTable
 from gateway.maps.inline import InlineTable
 from gateway.maps.match_list import Subdomains
-from gateway.maps.regexp import RegexpTable
+from gateway.maps.pattern.regexp import RegexpTable
 from gateway.model.errors import TableError
 
 PARENT = Subdomains.PARENT

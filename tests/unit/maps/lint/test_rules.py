@@ -8,7 +8,7 @@ import pytest
 
 from gateway.maps.lint.findings import Report
 from gateway.maps.lint.rules import lint_expressions, lint_networks
-from gateway.maps.pattern_table import Flagged
+from gateway.maps.pattern.table import Flagged
 from gateway.maps.source import rule_lines
 
 

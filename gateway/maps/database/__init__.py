@@ -1,0 +1,3 @@
+"""``hash:``, ``btree:``, ``lmdb:``, ``cdb:``: tables in database files, and the source files they are built from.
+Source: DATABASE_README; postmap(1), postalias(1).
+"""

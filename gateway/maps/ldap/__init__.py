@@ -1,0 +1,1 @@
+"""``ldap:file``: asking an LDAP directory. Source: ldap_table(5)."""
