@@ -23,38 +23,47 @@ Mail = Callable[..., tuple[Envelope, Content]]
 async def _body(directory: Path, queue_id: str) -> BodyFile:
     writer = BodyWriter(str(directory), queue_id)
     writer.write(b"x" * 1000)
-    file = await writer.finish()
+    return await writer.finish()
+
+
+async def _old_body(directory: Path, queue_id: str) -> BodyFile:
+    file = await _body(directory, queue_id)
     os.utime(directory / file.path, (1000, 1000))
     return file
 
 
 def test_only_old_bodies_without_a_record_are_swept(tmp_path: Path, make_mail: Mail, log: Any) -> None:
-    async def run() -> None:
+    envelope, content = make_mail()
+    small, inline = make_mail()
+
+    async def store_both() -> None:
         store = Store.open(str(tmp_path))
-        envelope, content = make_mail()
         content.body = await _body(tmp_path, envelope.queue_id)
         await store.put(envelope, content)
-        # A body file that a message has which needs none is an orphan too.
-        small, inline = make_mail()
         await store.put(small, inline)
-        for name in ("orphan0001", "orphan0002", "young00001", small.queue_id):
-            await _body(tmp_path, name)
-        os.utime(tmp_path / body_path("young00001"))
-        connection = schema.connect_reader(str(tmp_path / "store/queue.db"))
-        assert sweep_bodies(str(tmp_path), connection, 2000, log, lambda: True) == 0
-        assert sweep_bodies(str(tmp_path), connection, 2000, log) == 2
-        connection.close()
-        left = {path.name for path in (tmp_path / "bodies").rglob("*") if path.is_file()}
-        assert left == {envelope.queue_id, "young00001", small.queue_id}
-        assert "orphan0001" in log.text
-        store.close()
+        store.close()  # and with it its own sweeps: nothing is old yet
 
-    asyncio.run(run())
+    async def leave_bodies() -> None:
+        # A body file that its message does not need stays as long as the message.
+        for name in ("orphan0001", "orphan0002", small.queue_id):
+            await _old_body(tmp_path, name)
+        await _body(tmp_path, "young00001")
+        os.utime(tmp_path / body_path(envelope.queue_id), (1000, 1000))
+
+    asyncio.run(store_both())
+    asyncio.run(leave_bodies())
+    connection = schema.connect_reader(str(tmp_path / "store/queue.db"))
+    assert sweep_bodies(str(tmp_path), connection, 2000, log, lambda: True) == 0
+    assert sweep_bodies(str(tmp_path), connection, 2000, log) == 2
+    connection.close()
+    left = {path.name for path in (tmp_path / "bodies").rglob("*") if path.is_file()}
+    assert left == {envelope.queue_id, "young00001", small.queue_id}
+    assert "orphan0001" in log.text
 
 
 def test_the_thread_sweeps_at_the_start_and_stops(tmp_path: Path, log: Any) -> None:
     Store.open(str(tmp_path)).close()
-    asyncio.run(_body(tmp_path, "orphan0001"))
+    asyncio.run(_old_body(tmp_path, "orphan0001"))
     swept = threading.Event()
     log.info = lambda text: swept.set()
     thread = Upkeep(str(tmp_path), str(tmp_path / "store/queue.db"), log, lambda fault: None)
