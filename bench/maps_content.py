@@ -16,6 +16,8 @@ from pathlib import Path
 _DOMAINS = 1000
 _FIRST_NETWORK = int(ipaddress.IPv4Address("16.0.0.0"))
 _BLOCK_BITS = 4
+_FIRST_UID = 1_000_000
+_HAS_ANY_KEY = frozenset({"static", "unionmap", "randmap"})
 _LONG_AGO = 1_000_000_000
 
 
@@ -37,6 +39,9 @@ def _lines(kind: str, entries: int) -> Iterable[str]:
     match kind:
         case "cidr":
             return (f"{_network(number)} entry {number}\n" for number in range(entries))
+        case "unix":
+            return (f"{name}:x:{_FIRST_UID + number}:{_FIRST_UID}:entry {number}:/:/bin/sh\n"
+                    for number, name in enumerate(map(address, range(entries))))  # fmt: skip
         case "regexp" | "pcre":
             return (f"/^user{number}@d{number % _DOMAINS}\\.example$/ entry {number}\n" for number in range(entries))
         case _:
@@ -47,6 +52,17 @@ def write_source(path: Path, kind: str, entries: int) -> None:
     """A table's source file; old, for Postfix reads a fresh one again until it is a second old."""
     with path.open("w", encoding="ascii") as file:
         file.writelines(_lines(kind, entries))
+    make_old(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """A file with a text, as old."""
+    path.write_text(text, encoding="ascii")
+    make_old(path)
+
+
+def make_old(path: Path) -> None:
+    """Let a file look as if nobody had touched it for years."""
     os.utime(path, (_LONG_AGO, _LONG_AGO))
 
 
@@ -57,7 +73,7 @@ def write_sqlite(path: Path, entries: int) -> None:
         database.executemany("INSERT INTO mail VALUES (?, ?)", rows(entries))
     database.close()
     query = f"dbpath = {path}\nquery = SELECT value FROM mail WHERE address = '%s'\n"
-    Path(f"{path}.cf").write_text(query, encoding="ascii")
+    write_text(Path(f"{path}.cf"), query)
 
 
 def keys(kind: str, entries: int, count: int) -> list[str]:
@@ -69,3 +85,8 @@ def keys(kind: str, entries: int, count: int) -> list[str]:
         found = [str(ipaddress.IPv4Address(host)) for host in hosts]
         return [key if number % 2 else f"11{key[2:]}" for number, key in enumerate(found)]
     return [address(each) if number % 2 else f"no{address(each)}" for number, each in enumerate(numbers)]
+
+
+def known(kind: str, count: int) -> int:
+    """How many of ``count`` such keys the table has a text for."""
+    return count if kind in _HAS_ANY_KEY else count // 2

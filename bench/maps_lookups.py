@@ -1,8 +1,8 @@
 """``python -m bench.maps_lookups``: what ``postmap -q -`` does, by the tables of the gateway; says what it took.
 
 Reads keys from a file, opens the table, looks all keys up and prints what it finds, as ``key<TAB>value`` lines. The
-last line of standard error is a JSON object: seconds to open, seconds for the lookups, octets of memory. It is a
-process of its own, so that memory is that of one table.
+last line of standard error is a JSON object: seconds to open, seconds for the lookups, octets of memory, how many keys
+were found. It is a process of its own, so that memory is that of one table.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ def _status_bytes(name: str) -> int:
     raise LookupError(name)
 
 
-async def _look_up(table: Table, keys: Iterator[str]) -> None:
-    write = sys.stdout.write
+async def _look_up(table: Table, keys: Iterator[str]) -> int:
+    write, found = sys.stdout.write, 0
     for key in keys:
         value = await table.find(key)
         if value is not None:
             write(f"{key}\t{value}\n")
+            found += 1
+    return found
 
 
 async def _run(spec: str, directory: str, keys: list[str], at_once: int) -> dict[str, float]:
@@ -42,12 +44,12 @@ async def _run(spec: str, directory: str, keys: list[str], at_once: int) -> dict
     await table.find(keys[0])
     opened = time.perf_counter()
     rest = iter(keys)
-    await asyncio.gather(*(_look_up(table, rest) for _ in range(at_once)))
+    found = await asyncio.gather(*(_look_up(table, rest) for _ in range(at_once)))
     sys.stdout.flush()
     ended = time.perf_counter()
     peak = _status_bytes("VmHWM") - resident
     await tables.close()
-    return {"open_s": opened - start, "lookups_s": ended - opened, "peak_bytes": peak}
+    return {"open_s": opened - start, "lookups_s": ended - opened, "peak_bytes": peak, "found": sum(found)}
 
 
 def main() -> None:

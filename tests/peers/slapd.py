@@ -140,7 +140,7 @@ class Slapd:
             input=self._ldif.encode(),
             capture_output=True,
             check=False,
-            timeout=60,
+            timeout=60 + len(self._ldif) // 10**6,
         )
         if done.returncode:
             raise NotReady(f"slapadd: {done.stderr.decode(errors='replace')}")
