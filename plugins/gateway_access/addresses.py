@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from gateway.maps.access_lookup import address_keys, first_found
+from gateway.maps.access_lookup import address_keys
 from gateway.maps.address_lookup import Extensions, Key
-from gateway.model.errors import TableError
 from gateway.model.restriction import RECIPIENT, SENDER, Restriction, RestrictionContext, Subject
 from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
-from gateway_access.answer import SERVER_ERROR, judge_of, style_of, table_of
+from gateway_access.answer import answer_of, judge_of, style_of, table_of
 
 
 def check_sender_access(context: RestrictionContext) -> Restriction:
@@ -37,11 +36,7 @@ def _address_check(context: RestrictionContext, subject: Subject) -> Restriction
             name, keys = resolved.address, address_keys(resolved.address, style, extensions)
         elif subject is RECIPIENT:
             return None
-        try:
-            found = await first_found(table, keys)
-        except TableError as error:
-            return await judge(session, name, SERVER_ERROR, str(error))
-        verdict = await judge(session, *found) if found else None
+        verdict = await answer_of(table, judge, session, name, keys)
         # Where user%host@here really goes is anybody's guess: no table may let it relay.
         return None if is_routed and verdict is not None and verdict.action is Action.OK else verdict
 

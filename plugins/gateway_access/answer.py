@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 
+from gateway.maps.access_lookup import first_found
+from gateway.maps.address_lookup import Key
 from gateway.maps.match_list import Subdomains
+from gateway.model.errors import TableError
 from gateway.model.restriction import LookupTable, RestrictionContext, Subject
 from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
@@ -29,6 +32,25 @@ def style_of(context: RestrictionContext) -> Subdomains:
     """How parents of a domain are written. Source: parent_domain_matches_subdomains."""
     is_listed = "smtpd_access_maps" in context.words("parent_domain_matches_subdomains")
     return Subdomains.PARENT if is_listed else Subdomains.DOT
+
+
+async def answer_of(
+    table: LookupTable, judge: Judge, session: Session, name: str, keys: Iterable[Key]
+) -> Verdict | None:
+    """What the table says of the first of the keys that it knows.
+
+    Args:
+        table: is asked.
+        judge: turns its answer into a verdict; a table that has no answer now is one, too.
+        session: the session.
+        name: whom the keys are about, for the log.
+        keys: in asking order.
+    """
+    try:
+        found = await first_found(table, keys)
+    except TableError as error:
+        return await judge(session, name, SERVER_ERROR, str(error))
+    return await judge(session, *found) if found else None
 
 
 def judge_of(context: RestrictionContext, subject: Subject) -> Judge:

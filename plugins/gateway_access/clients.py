@@ -4,13 +4,15 @@ smtpd_client_restrictions, smtpd_helo_restrictions.
 
 from __future__ import annotations
 
-from gateway.maps.access_lookup import domain_keys, first_found, network_keys
+from collections.abc import Callable
+from itertools import chain
+
+from gateway.maps.access_lookup import domain_keys, network_keys
 from gateway.maps.address_lookup import Key
-from gateway.model.errors import TableError
 from gateway.model.restriction import CLIENT, HELO, Restriction, RestrictionContext, Subject
 from gateway.model.session import Session
 from gateway.model.verdict import Verdict
-from gateway_access.answer import SERVER_ERROR, judge_of, never_permitting, style_of, table_of
+from gateway_access.answer import Judge, answer_of, judge_of, never_permitting, style_of, table_of
 
 REVERSE_CLIENT = Subject("Unverified Client host", lambda session: session.client.reverse_name)
 LOGIN = Subject("SASL login name", lambda session: session.sasl_username)
@@ -18,34 +20,22 @@ LOGIN = Subject("SASL login name", lambda session: session.sasl_username)
 
 def check_client_access(context: RestrictionContext) -> Restriction:
     """Client name and its parent domains, then address and its networks."""
-    table, judge, style = table_of(context), judge_of(context, CLIENT), style_of(context)
-
-    async def check(session: Session) -> Verdict | None:
-        client = session.client
-        try:
-            found = await first_found(table, domain_keys(client.name, style)) or await first_found(
-                table, network_keys(client.address)
-            )
-        except TableError as error:
-            return await judge(session, client.name, SERVER_ERROR, str(error))
-        return await judge(session, *found) if found else None
-
-    return check
+    return _check(context, judge_of(context, CLIENT), lambda session: session.client.name)
 
 
 def check_reverse_client_hostname_access(context: RestrictionContext) -> Restriction:
     """The name that the address has, verified or not, and its parents, then address and networks; never permits."""
-    table, judge, style = table_of(context), never_permitting(context, REVERSE_CLIENT), style_of(context)
+    return _check(context, never_permitting(context, REVERSE_CLIENT), lambda session: session.client.reverse_name)
+
+
+def _check(context: RestrictionContext, judge: Judge, name_of: Callable[[Session], str]) -> Restriction:
+    """A check of one of the client's names and of its address."""
+    table, style = table_of(context), style_of(context)
 
     async def check(session: Session) -> Verdict | None:
-        client = session.client
-        try:
-            found = await first_found(table, domain_keys(client.reverse_name, style)) or await first_found(
-                table, network_keys(client.address)
-            )
-        except TableError as error:
-            return await judge(session, client.reverse_name, SERVER_ERROR, str(error))
-        return await judge(session, *found) if found else None
+        name = name_of(session)
+        keys = chain(domain_keys(name, style), network_keys(session.client.address))
+        return await answer_of(table, judge, session, name, keys)
 
     return check
 
@@ -55,14 +45,8 @@ def check_helo_access(context: RestrictionContext) -> Restriction:
     table, judge, style = table_of(context), judge_of(context, HELO), style_of(context)
 
     async def check(session: Session) -> Verdict | None:
-        name = session.helo
-        if not name:
-            return None
-        try:
-            found = await first_found(table, domain_keys(name, style))
-        except TableError as error:
-            return await judge(session, name, SERVER_ERROR, str(error))
-        return await judge(session, *found) if found else None
+        # Without a name there are no keys: nothing is said before HELO.
+        return await answer_of(table, judge, session, session.helo, domain_keys(session.helo, style))
 
     return check
 
@@ -75,13 +59,7 @@ def check_sasl_access(context: RestrictionContext) -> Restriction:
 
     async def check(session: Session) -> Verdict | None:
         login = session.sasl_username
-        if not login:
-            return None
-        try:
-            found = await first_found(table, (Key(login),))
-        except TableError as error:
-            return await judge(session, login, SERVER_ERROR, str(error))
-        return await judge(session, *found) if found else None
+        return await answer_of(table, judge, session, login, (Key(login),)) if login else None
 
     return check
 
