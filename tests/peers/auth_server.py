@@ -9,8 +9,8 @@ Tests give logins by XCLIENT. Source: Dovecot's authentication protocol, version
 from __future__ import annotations
 
 import socketserver
-import threading
-from typing import Self
+
+from peers.threaded import ThreadedServer
 
 _HANDSHAKE = (
     b"VERSION\t1\t1\nMECH\tPLAIN\tplaintext\nSPID\t1\nCUID\t1\nCOOKIE\t00112233445566778899aabbccddeeff\nDONE\n"
@@ -24,28 +24,13 @@ class _Handler(socketserver.StreamRequestHandler):
             pass
 
 
-class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-    block_on_close = False
-
-
-class AuthServer:
+class AuthServer(ThreadedServer):
     """Listens on a loopback port for as long as it is entered."""
 
     def __init__(self) -> None:
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        super().__init__(_Handler)
 
     @property
     def path(self) -> str:
         """The value of smtpd_sasl_path."""
-        return f"inet:127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
+        return f"inet:127.0.0.1:{self.port}"

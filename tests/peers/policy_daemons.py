@@ -13,14 +13,13 @@ import socket
 import socketserver
 import subprocess
 import tempfile
-import threading
 from pathlib import Path
-from typing import Self
 
 import psutil
 from peers.dns_server import DnsServer
 from peers.ports import LOOPBACK, free_port, wait_for
 from peers.private_server import PrivateServer
+from peers.threaded import ThreadedServer
 
 
 class PolicyDaemon(PrivateServer):
@@ -132,7 +131,7 @@ class RateLimit(PolicyDaemon):
         return ["policyd-rate-limit", "--file", str(self.directory / "config.yaml")]
 
 
-class SpfPolicy:
+class SpfPolicy(ThreadedServer):
     """policyd-spf, one process for each connection, which asks ``dns`` (:func:`peers.postfix_dns.name_server`).
 
     Attributes:
@@ -140,7 +139,6 @@ class SpfPolicy:
     """
 
     def __init__(self, dns: DnsServer) -> None:
-        self.port = free_port()
         self.processes: list[subprocess.Popen[bytes]] = []
         self._directory = tempfile.TemporaryDirectory(prefix="policyd-spf-peer-")
         directory = Path(self._directory.name)
@@ -165,26 +163,15 @@ class SpfPolicy:
                 peer.processes.append(process)
                 process.wait()
 
-        class Server(socketserver.ThreadingTCPServer):
-            allow_reuse_address = True
-            daemon_threads = True
-
-        self._server = Server((LOOPBACK, self.port), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        super().__init__(Handler, free_port())
 
     @property
     def endpoint(self) -> str:
         """As ``check_policy_service`` takes it."""
         return f"inet:{LOOPBACK}:{self.port}"
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
         for process in self.processes:
             process.kill()
             process.wait(5)

@@ -13,9 +13,9 @@ import contextlib
 import socketserver
 import threading
 from collections.abc import Callable
-from typing import Self
 
 from peers.ports import LOOPBACK, free_port
+from peers.threaded import ThreadedServer
 
 Attributes = dict[str, str]
 Decide = Callable[[Attributes], str]
@@ -27,7 +27,7 @@ def attributes_of(request: bytes) -> Attributes:
     return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
 
-class PolicyServer:
+class PolicyServer(ThreadedServer):
     """Answers each request with ``action=`` what ``decide`` says.
 
     Attributes:
@@ -39,7 +39,6 @@ class PolicyServer:
         self.decide = decide
         self.requests: list[bytes] = []
         self.connections = 0
-        self.port = free_port()
         self._lock = threading.Lock()
         policy = self
 
@@ -48,13 +47,7 @@ class PolicyServer:
                 with contextlib.suppress(ConnectionError):
                     policy._talk(self)
 
-        class Server(socketserver.ThreadingTCPServer):
-            allow_reuse_address = True
-            daemon_threads = True
-            request_queue_size = 128
-
-        self._server = Server((LOOPBACK, self.port), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        super().__init__(Handler, free_port())
 
     @property
     def endpoint(self) -> str:
@@ -66,15 +59,6 @@ class PolicyServer:
         with self._lock:
             taken, self.requests = self.requests, []
         return taken
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
 
     def _talk(self, handler: socketserver.StreamRequestHandler) -> None:
         with self._lock:
