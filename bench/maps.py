@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 from conftest import missing
 
-from bench.maps_content import keys
+from bench.maps_content import keys, write_text
 from bench.maps_kinds import KINDS, SIZES, Kind
 from bench.maps_made import make
 from bench.maps_sides import Sides
@@ -43,7 +43,7 @@ def _measure(rig: Rig, kind: Kind, entries: int, directory: Path, note: str) -> 
     memory = Figure("maps", f"{name}, memory", "MB", is_cost=True)
     parallel = Figure("maps", f"{name}, {AT_ONCE} at once", "lookup/s")
     counts = _counts(rig, kind, entries)
-    (directory / "main.cf").write_text("compatibility_level = 3.6\n", encoding="ascii")
+    write_text(directory / "main.cf", "compatibility_level = 3.6\n")
     with ExitStack() as stack:
         made = make(kind, entries, directory, stack)
         sides = Sides(made, directory)
