@@ -30,7 +30,7 @@ class SessionBase:
     """State of one connection, and its bookkeeping.
 
     Args:
-        settings: limits and switches of this client; may be replaced between two events (XCLIENT).
+        settings: limits and switches of this client.
         client_label: ``name[address]``, for the one reply that names the client.
 
     Attributes:
@@ -83,6 +83,10 @@ class SessionBase:
             return b""
         out, self._out = self._out, b""
         return out
+
+    def become(self, settings: SmtpdSettings, client_label: str) -> None:
+        """The client is another one from now on, with its own rights (XCLIENT); for the shell, before it replies."""
+        self.settings, self._client_label = settings, client_label
 
     def hang_up(self, reply: Reply, reason: str = "") -> None:
         """End the session from outside (timeout, shutdown) with a last reply, typically 421."""

@@ -116,6 +116,16 @@ class SmtpdService:
             return self.settings
         return replace(self.settings, xclient_allowed=may_xclient, xforward_allowed=may_xforward)
 
+    async def settings_as(self, client: Client, before: SmtpdSettings) -> SmtpdSettings:
+        """The same after XCLIENT: a right of the new client, or not; XFORWARD stays one of who is really there.
+
+        Source: observed; XCLIENT_README, XFORWARD_README. Raises TableError.
+        """
+        settings = await self.settings_for(client)
+        if settings.xforward_allowed == before.xforward_allowed:
+            return settings
+        return replace(settings, xforward_allowed=before.xforward_allowed)
+
     def has_room(self, size_bytes: int) -> bool:
         """False when a message of that size would leave less than ``queue_minfree``; asked once a second."""
         now = int(self.clock())

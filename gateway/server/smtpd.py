@@ -247,10 +247,19 @@ class SmtpdProtocol(asyncio.Protocol):
     def _ask(self, conversation: Conversation, event: ev.Question) -> Answer | None:
         """The answer to a question; None when that failed and the connection is closing."""
         try:
-            return conversation.answer(event)
+            answer = conversation.answer(event)
         except Exception as exc:
             self._failed(exc)
             return None
+        return self._as_another(conversation, answer) if type(event) is ev.Xclient else answer
+
+    async def _as_another(self, conversation: Conversation, answer: Answer) -> Reply:
+        """The answer to XCLIENT, and the rights that go with the new client."""
+        reply = answer if isinstance(answer, Reply) else await answer
+        session, client = self._session, conversation.session.client
+        assert session is not None
+        session.become(await self._service.settings_as(client, session.settings), client.label)
+        return reply
 
     def _track(self, task: asyncio.Task[Any] | None) -> None:
         """Keep the task of an answer that takes time. What comes meanwhile is read once, then left to the kernel."""

@@ -85,7 +85,6 @@ class Talk:
 # What is on purpose otherwise here, as Postfix has it: docs/postfix-differences.md.
 DIFFERENT = {
     ("immediate", "a HELO name that is none"): [("helo_name=a<b>c(d)\\e;f@g\n", "helo_name=a?b?c?d??e?f?g\n")],
-    ("immediate", "a client that is refused"): [("for bad.client.example[203.0.113.66]", "for localhost[127.0.0.1]")],
 }
 
 

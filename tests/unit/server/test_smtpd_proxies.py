@@ -38,7 +38,7 @@ def test_xclient_makes_another_client(postgate: Start) -> None:
 
 
 def test_xclient_forgets_what_the_last_one_told(postgate: Start) -> None:
-    gateway = postgate({"smtpd_authorized_xclient_hosts": "127.0.0.1"})
+    gateway = postgate({"smtpd_authorized_xclient_hosts": "127.0.0.1, 203.0.113.9"})
     with wire(gateway) as client:
         assert client.ask("XCLIENT HELO=told.example PROTO=ESMTP ADDR=203.0.113.9").startswith("220 ")
         client.ask("MAIL FROM:<a@s.example>")
@@ -50,6 +50,18 @@ def test_xclient_forgets_what_the_last_one_told(postgate: Start) -> None:
     first, second = [line for line in gateway.log.splitlines() if "Relay access denied" in line]
     assert first.endswith("proto=ESMTP helo=<told.example>")
     assert second.endswith("to=<r@elsewhere.example> proto=SMTP")
+
+
+def test_xclient_is_the_right_of_the_new_client_and_xforward_of_the_old(postgate: Start) -> None:
+    gateway = postgate(
+        {"smtpd_authorized_xclient_hosts": "127.0.0.1", "smtpd_authorized_xforward_hosts": "127.0.0.1, 203.0.113.8"}
+    )
+    with wire(gateway) as client:
+        assert client.ask("XCLIENT ADDR=203.0.113.9").startswith("220 ")
+        keywords = client.ask("EHLO c.example")
+        assert "XFORWARD" in keywords and "XCLIENT" not in keywords
+        assert client.ask("XFORWARD NAME=x.example") == "250 2.0.0 Ok"
+        assert client.ask("XCLIENT ADDR=127.0.0.1") == "550 5.7.0 Error: insufficient authorization"
 
 
 def test_a_client_that_is_refused_after_xclient_gets_no_further(postgate: Start) -> None:
