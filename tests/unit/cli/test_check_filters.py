@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 
 import pytest
+from peers.site import site
 
 from gateway.cli.check import check
 
@@ -17,25 +18,9 @@ filter unix - - n - 2 smtp
 """
 
 
-def site(directory: pathlib.Path, rows: str = ROWS, **settings: str) -> str:
-    values = {
-        "compatibility_level": "3.6",
-        "queue_directory": f"{directory}/queue",
-        "data_directory": f"{directory}/data",
-        "maillog_file": f"{directory}/log",
-        "maillog_file_prefixes": str(directory),
-        "mail_owner": "root",
-        "myhostname": "mx.example.com",
-        **settings,
-    }
-    (directory / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in values.items()))
-    (directory / "master.cf").write_text(rows)
-    return str(directory)
-
-
 def test_a_filter_with_all_that_belongs_to_it(tmp_path: pathlib.Path) -> None:
     options = "no_unknown_recipient_checks,no_header_body_checks,no_milters,no_address_mappings"
-    found = check(site(tmp_path, content_filter="filter:[127.0.0.1]:10024", receive_override_options=options))
+    found = check(site(tmp_path, ROWS, content_filter="filter:[127.0.0.1]:10024", receive_override_options=options))
     assert (found.errors, found.warnings) == ([], [])
 
 
