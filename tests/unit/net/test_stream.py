@@ -6,7 +6,9 @@ How connections are kept, bounded and never confused is tested where tables use 
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -157,11 +159,32 @@ def test_a_kept_connection_is_given_up_when_time_is_up(run: Run, server: Scripte
 
 def test_a_timer_does_not_keep_a_pool(run: Run, server: ScriptedServer) -> None:
     async def talk() -> None:
-        await asked(pool_for(server, idle_s=0.05))
+        pool = pool_for(server, idle_s=60.0)  # the timer is still to come
+        await asked(pool)
+        gone = weakref.ref(pool)
+        del pool
+        gc.collect()
+        assert gone() is None
         async with asyncio.timeout(5):
             while server.open_now:
                 await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)  # the timer finds nobody
 
     run(talk())
     assert server.open_now == 0
+
+
+def test_a_timer_that_finds_no_pool_makes_no_other(run: Run, server: ScriptedServer) -> None:
+    async def talk() -> None:
+        loop = asyncio.get_running_loop()
+        failures: list[object] = []
+        loop.set_exception_handler(lambda _loop, context: failures.append(context))
+        pool = pool_for(server, idle_s=0.02)
+        await asked(pool)
+        del pool
+        gc.collect()
+        passed = asyncio.Event()
+        loop.call_later(0.05, passed.set)  # later than the pool's own timer
+        await asyncio.wait_for(passed.wait(), 5)
+        assert failures == []
+
+    run(talk())
