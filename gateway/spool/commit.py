@@ -1,10 +1,10 @@
 """Group commit: all changes that came while the disk was busy become one transaction and share one fsync.
 
 Two threads take turns with the writing connection. The loop thread collects changes in a list, and when the connection
-is free executes their statements: ten microseconds each, no waiting for the disk. Then the commit thread executes
-COMMIT, which waits for the disk with the interpreter lock released, and hands the connection back. The statements do
-not run in the commit thread, because each one releases and takes the interpreter lock: beside a busy loop every one of
-them would wait its turn.
+is free and enough have come (``gathering.py``) executes their statements: ten microseconds each, no waiting for the
+disk. Then the commit thread executes COMMIT, which waits for the disk with the interpreter lock released, and hands the
+connection back. The statements do not run in the commit thread, because each one releases and takes the interpreter
+lock: beside a busy loop every one of them would wait its turn.
 
 The commit thread also does what must not delay the loop: checkpoints, removal of body files, giving pages back to the
 file system, and repair.
@@ -27,8 +27,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway.model.errors import SpoolError, SpoolFull
+from gateway.spool.appointment import Appointment
 from gateway.spool.database import Database
 from gateway.spool.faults import Fault, fault_of, spool_error_of
+from gateway.spool.gathering import Gathering
 from gateway.spool.interface import Log
 from gateway.spool.operations import Operation, latest_only
 from gateway.spool.room import Room
@@ -74,8 +76,8 @@ class GroupCommit:
         self._on_settled = settled
         self._waiting: deque[Operation] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: asyncio.Handle | None = None
-        self._timer_delay_s = 0.0
+        self._start: Appointment | None = None  # of the next group; there is one as soon as there is a loop
+        self._gathering = Gathering()
         self._is_busy = self._is_closed = False
         self._pages = 0
         self._last_error = ("", 0.0)
@@ -84,8 +86,8 @@ class GroupCommit:
         self._reported = Fault.NONE
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="spool-commit", daemon=True)
-        self._thread.start()
+        self._committer = threading.Thread(target=self._run, name="spool-commit", daemon=True)
+        self._committer.start()
 
     # -- loop thread: collecting ------------------------------------------------------------------------------------
 
@@ -93,42 +95,34 @@ class GroupCommit:
         """Take an operation into the next group.
 
         Args:
-            is_urgent: somebody waits for the fsync; else it may wait a little for company.
+            is_urgent: somebody waits for the fsync; else it may wait for the fsync of another.
         """
         if self._is_closed:
             raise SpoolError("the spool is closed")
         loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._bind(loop)
+        start = self._start if loop is self._loop and self._start is not None else self._bind(loop)
         self._waiting.append(operation)
+        if is_urgent:
+            self._gathering.came()
         if not self._is_busy:
-            self._arm(0.0 if is_urgent else LAZY_S)
+            now = loop.time()
+            start.at(self._gathering.due(now) if is_urgent else now + LAZY_S)
 
-    def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _bind(self, loop: asyncio.AbstractEventLoop) -> Appointment:
         """Work on another loop than before. What the old loop did not hear of is collected now."""
-        self._loop = loop
         self._disarm()
+        self._loop = loop
+        start = self._start = Appointment(loop, self._begin)
         while self._is_busy:
             self._take_outcome(self._outcomes.get(timeout=600))
-
-    def _arm(self, delay_s: float) -> None:
-        """See to it that a group begins after ``delay_s`` (0: at the end of this tick)."""
-        if self._timer is not None:
-            if delay_s >= self._timer_delay_s:
-                return
-            self._timer.cancel()
-        assert self._loop is not None
-        self._timer_delay_s = delay_s
-        self._timer = self._loop.call_later(delay_s, self._begin) if delay_s else self._loop.call_soon(self._begin)
+        return start
 
     def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._start is not None:
+            self._start.cancel()
 
     def _begin(self) -> None:
         """Execute the statements of the next group and hand its COMMIT to the thread."""
-        self._timer = None
         if self._is_busy or self._is_closed:
             return
         if self._reported is not Fault.NONE:
@@ -148,6 +142,7 @@ class GroupCommit:
 
     def _take(self) -> list[Operation]:
         """The next group: bounded in number and octets, without new messages whose sender has given up."""
+        self._gathering.begun()
         batch: list[Operation] = []
         size = 0
         waiting = self._waiting
@@ -216,12 +211,15 @@ class GroupCommit:
         """The connection is free: begin the next group, or rest."""
         if not self._database.is_open:
             self._database.resume()
+        assert self._loop is not None and self._start is not None
+        now = self._loop.time()
+        self._gathering.ended(now)
         if self._waiting:
-            self._arm(0.0)
+            self._start.at(self._gathering.due(now))
         elif self._may_shrink:
-            self._arm(SHRINK_S)
+            self._start.within(SHRINK_S)
         elif self._pages >= IDLE_CHECKPOINT_PAGES:
-            self._arm(IDLE_S)
+            self._start.within(IDLE_S)
 
     def _settle(self, batch: list[Operation]) -> None:
         self._on_settled(batch)
@@ -246,8 +244,8 @@ class GroupCommit:
         elif isinstance(error, SpoolFull) and self._room.give_up_reserve():
             self._is_busy = True
             self._jobs.put(self._make_room)
-        elif self._waiting:
-            self._arm(RETRY_S)
+        elif self._waiting and self._start is not None:
+            self._start.within(RETRY_S)
 
     def _log_error(self, text: str) -> None:
         """Log an error that may come with every group: a full disk must not fill the log too."""
@@ -274,10 +272,9 @@ class GroupCommit:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return  # read without a loop: the first change repairs
-        if loop is not self._loop:
-            self._bind(loop)
+        start = self._start if loop is self._loop and self._start is not None else self._bind(loop)
         if not self._is_busy:
-            self._arm(0.0)
+            start.at(0.0)
 
     def report_from_thread(self, fault: Fault) -> None:
         """The same from another thread; before the first change it waits for the first change."""
@@ -379,7 +376,7 @@ class GroupCommit:
         self._is_closed = True
         self._disarm()
         self._jobs.put(None)
-        self._thread.join()
+        self._committer.join()
         self._collect()
         while self._waiting and self._database.is_open:
             batch = self._take()
