@@ -11,10 +11,12 @@ import asyncio
 import socket
 from typing import Any, cast
 
+from gateway.model.client import Client
 from gateway.model.errors import GatewayError
 from gateway.model.reply import Reply
-from gateway.model.session import Client, Session
+from gateway.model.session import Session
 from gateway.net.eager import start
+from gateway.net.outbox import Outbox
 from gateway.proto import smtp_events as ev
 from gateway.proto.proxy import ProxyHeader, ProxyParser
 from gateway.proto.smtp_server import ServerSession
@@ -36,12 +38,13 @@ class SmtpdProtocol(asyncio.Protocol):
         service: the listener's shared parts.
         registry: of the process.
         loop: the running loop.
+        outbox: of that loop; all replies go through it.
         local: address and port of the listener, None when it is bound to all addresses: then each socket is asked.
     """
 
     __slots__ = (
         "_can_write", "_closing", "_conversation", "_is_busy",
-        "_is_paused", "_is_pumping", "_last_activity", "_limit_s", "_local", "_loop", "_pending",
+        "_is_paused", "_is_pumping", "_last_activity", "_limit_s", "_local", "_loop", "_outbox", "_pending",
         "_proxy", "_registry", "_service", "_session", "_task", "_transport",
     )  # fmt: skip
 
@@ -50,9 +53,11 @@ class SmtpdProtocol(asyncio.Protocol):
         service: SmtpdService,
         registry: SessionRegistry,
         loop: asyncio.AbstractEventLoop,
+        outbox: Outbox,
         local: tuple[str, str] | None = None,
     ) -> None:
         self._service, self._registry, self._loop, self._local = service, registry, loop, local
+        self._outbox = outbox
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._session: ServerSession | None = None
         self._conversation: Conversation | None = None
@@ -226,7 +231,8 @@ class SmtpdProtocol(asyncio.Protocol):
                     if session.is_drained:
                         break
                     if session.unsent_bytes > _WRITE_BYTES:
-                        self._transport.write(session.data_to_send())  # may pause us: the client has to read
+                        self._outbox.write(self._transport, session.data_to_send())
+                        self._outbox.flush()  # may pause us: the client has to read
                 elif isinstance(event, ev.BodyChunk):
                     conversation.take_content(event.data)
                 elif isinstance(event, ev.Hangup):
@@ -240,7 +246,7 @@ class SmtpdProtocol(asyncio.Protocol):
         finally:
             self._is_pumping = False
             if data := session.data_to_send():
-                self._transport.write(data)
+                self._outbox.write(self._transport, data)
         if self._registry.is_stopping:
             self.stop_when_idle()
 
@@ -295,14 +301,15 @@ class SmtpdProtocol(asyncio.Protocol):
             self._service.log.panic(f"{type(exc).__name__}: {exc} ({_where(exc)})")
         # What was answered before goes first: its client must not take the 421 for the answer to its message.
         owed = self._session.data_to_send() if self._session is not None else b""
-        self._transport.write(owed + f"421 4.3.0 {self._service.hostname} {_INTERNAL_ERROR.text}\r\n".encode())
+        owed += f"421 4.3.0 {self._service.hostname} {_INTERNAL_ERROR.text}\r\n".encode()
+        self._outbox.write(self._transport, owed)
         self._close()
 
     def _hang_up(self, event: ev.Hangup) -> None:
         if event.reason:
             self._report(event.reason)
         if self._session is not None and (data := self._session.data_to_send()):
-            self._transport.write(data)
+            self._outbox.write(self._transport, data)
         self._close()
 
     def _report(self, what: str) -> None:
@@ -316,7 +323,7 @@ class SmtpdProtocol(asyncio.Protocol):
         # A peer that reads nothing would keep a closing transport for ever: see check().
         self._limit_s = CLOSING_GRACE_S
         self._last_activity = self._loop.time()
-        self._transport.close()
+        self._outbox.close(self._transport)
 
     # --- deadlines ---------------------------------------------------------------------------------------------------
 
@@ -357,10 +364,11 @@ class SmtpdProtocol(asyncio.Protocol):
 async def serve(listener: socket.socket, service: SmtpdService, registry: SessionRegistry) -> asyncio.Server:
     """Accept connections on a bound socket."""
     loop = asyncio.get_running_loop()
+    outbox = Outbox(loop)
     bound = _end_point(listener.getsockname())
     local = None if bound[0] in ("0.0.0.0", "::") else bound  # noqa: S104  # compared, not bound
     return await loop.create_server(
-        lambda: SmtpdProtocol(service, registry, loop, local), sock=listener, backlog=_BACKLOG
+        lambda: SmtpdProtocol(service, registry, loop, outbox, local), sock=listener, backlog=_BACKLOG
     )
 
 
