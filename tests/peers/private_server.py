@@ -86,7 +86,7 @@ class PrivateServer(ABC):
     def pause(self) -> None:
         """Let it hang: connections stay open, nothing answers."""
         self._signal(signal.SIGSTOP, to_children=True)
-        wait_for(lambda: {process.status() for process in self._family()} == {psutil.STATUS_STOPPED}, "all to stop")
+        wait_for(lambda: all(map(_has_stopped, self._family())), "all to stop")
 
     def resume(self) -> None:
         """Let it go on."""
@@ -148,3 +148,11 @@ class PrivateServer(ABC):
     ) -> None:
         self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _has_stopped(process: psutil.Process) -> bool:
+    """Every thread of it: the first to stop speaks for the process in ``/proc/PID/stat``, and another may still answer."""
+    states = [
+        path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{process.pid}/task").glob("*/stat")
+    ]
+    return set(states) == {"T"}
