@@ -15,7 +15,8 @@ from typing import BinaryIO, Protocol
 from gateway.cleanup.collector import BodySink
 from gateway.cleanup.draft import Draft
 from gateway.cleanup.edits import drop_headers, header_line, prepend
-from gateway.cleanup.head import HeadFacts, examine, truncate_headers
+from gateway.cleanup.head import examine, truncate_headers
+from gateway.cleanup.head_facts import HeadFacts
 from gateway.cleanup.header_addresses import header_rewriters
 from gateway.cleanup.mappings import Mappings
 from gateway.cleanup.received import HeaderDate, received_header, received_local

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 
-import msgspec
-
+from gateway.cleanup.head_facts import HeadFacts
 from gateway.model.content import Content
 
 # Printable ASCII but ":"; white space before the colon is obsolete, and common (RFC 5322 §4.5.3).
@@ -59,20 +58,6 @@ def _first_bad_line(head: bytes) -> int | None:
             return offset
         offset += len(line) + 2
     return None
-
-
-class HeadFacts(msgspec.Struct, frozen=True, gc=False):
-    """What cleanup needs of a header block.
-
-    Args:
-        message_id: value of the first Message-ID, brackets included, or empty.
-        hops: number of Received headers.
-        names: lower-case names present.
-    """
-
-    message_id: str
-    hops: int
-    names: frozenset[bytes]
 
 
 def examine(head: bytes) -> HeadFacts:

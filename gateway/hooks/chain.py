@@ -269,6 +269,7 @@ def _innermost_frame(exc: BaseException) -> str:
 
 _WITH_OPERAND = frozenset({Action.FILTER, Action.REDIRECT, Action.BCC})
 _OPERAND = re.compile(r"[^\x00-\x1f\x7f]+")
+_TEXTS = ("text", "enhanced", "reason", "argument")
 
 
 def check_verdict(result: object) -> None:
@@ -279,9 +280,7 @@ def check_verdict(result: object) -> None:
     """
     if not isinstance(result, Verdict):
         raise TypeError(f"returned {type(result).__name__}, a Verdict or None is wanted")
-    if not isinstance(result.action, Action) or not all(
-        isinstance(text, str) for text in (result.text, result.enhanced, result.reason, result.argument)
-    ):
+    if not isinstance(result.action, Action) or not all(isinstance(getattr(result, name), str) for name in _TEXTS):
         raise TypeError("returned a Verdict with fields of wrong types")
     low, high = (400, 499) if result.action is Action.DEFER else (400, 599)
     if result.code and not (isinstance(result.code, int) and low <= result.code <= high):

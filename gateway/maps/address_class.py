@@ -9,11 +9,9 @@ virtual_mailbox_domains, relay_domains, allow_untrusted_routing.
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from gateway.maps.destination import AddressClass, Destination
 from gateway.maps.local_routing import LocalRouting, literal
 from gateway.maps.match_list import DomainList, Subdomains
 from gateway.maps.own_address import own_addresses
@@ -30,33 +28,7 @@ CACHE_LIMIT = 10_000
 _ROUTING = frozenset("@!%")
 
 
-class AddressClass(Enum):
-    """Which class of ADDRESS_CLASS_README a domain is in."""
-
-    LOCAL = "local"
-    VIRTUAL_ALIAS = "virtual alias"
-    VIRTUAL_MAILBOX = "virtual mailbox"
-    RELAY = "relay"
-    DEFAULT = "default"
-
-
 _FINAL = frozenset((AddressClass.LOCAL, AddressClass.VIRTUAL_ALIAS, AddressClass.VIRTUAL_MAILBOX))
-
-
-class Destination(msgspec.Struct, frozen=True, gc=False):
-    """Where an address leads, local routing undone.
-
-    Args:
-        recipient: the address that it stands for, always with a domain.
-        address_class: the class of that domain.
-        is_routed: the local part still names other hosts, for whoever takes the mail to follow or not.
-        is_valid: mail can be sent there; otherwise it is to be refused (5.1.3).
-    """
-
-    recipient: Address
-    address_class: AddressClass
-    is_routed: bool = False
-    is_valid: bool = True
 
 
 class AddressClasses:

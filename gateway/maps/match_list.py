@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-import msgspec
-
 from gateway.config.lines import read_lines
 from gateway.config.values import split_words
+from gateway.maps.match_entry import Entry
 from gateway.maps.network import BITS, Network, parse_address, parse_network
 from gateway.maps.table import Table, folded
 from gateway.model.errors import ConfigError
@@ -52,13 +51,6 @@ def parent_keys(name: str, style: Subdomains) -> Iterator[str]:
     while at >= 0:
         yield name[at + 1 :] if style is Subdomains.PARENT else name[at:]
         at = name.find(".", at + 1)
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """One word of a list, without its ``!``."""
-
-    text: str
-    is_negated: bool
 
 
 def entries(words: str | Sequence[str], *, parameter: str, is_negated: bool = False, depth: int = 0) -> Iterator[Entry]:

@@ -21,8 +21,9 @@ from enum import Enum
 from typing import NamedTuple
 
 from gateway.model.errors import LocalProtocolError, RemoteProtocolError
-from gateway.proto.smtp_client_commands import Capabilities
-from gateway.proto.smtp_client_reply import ReplyReader, ServerReply
+from gateway.proto.capabilities import Capabilities
+from gateway.proto.server_reply import ServerReply
+from gateway.proto.smtp_client_reply import ReplyReader
 
 
 class ClientState(Enum):

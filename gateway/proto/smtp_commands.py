@@ -10,12 +10,11 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-import msgspec
-
 from gateway.model.address import Address
 from gateway.model.reply import Reply
 from gateway.proto import smtp_events as events
 from gateway.proto import smtp_replies as replies
+from gateway.proto.smtp_events import Bdat
 from gateway.proto.smtp_settings import BareNewline, SmtpdSettings
 from gateway.proto.xclient import BadAttribute, parse_attributes
 from gateway.rfc import rfc3461, rfc5321
@@ -43,13 +42,6 @@ class Situation(Protocol):
     @property
     def has_helo(self) -> bool:
         """HELO or EHLO was accepted."""
-
-
-class Bdat(msgspec.Struct, frozen=True, gc=False):
-    """BDAT after syntax: octets to come, and whether they are the last (RFC 3030 §2)."""
-
-    size_bytes: int
-    is_last: bool
 
 
 def text_of(raw: bytes) -> str:

@@ -209,3 +209,10 @@ Question = Hello | Mail | Rcpt | DataBegin | BodyEnd | Verify | Xclient | Xforwa
 Notice = Reset | Noop | Quit | Refused | EarlyInput | Throttle | Hangup
 Event = Question | Notice | BodyChunk
 QUESTIONS = (Hello, Mail, Rcpt, DataBegin, BodyEnd, Verify, Xclient, Xforward, Unknown)
+
+
+class Bdat(msgspec.Struct, frozen=True, gc=False):
+    """BDAT after syntax: octets to come, and whether they are the last (RFC 3030 §2)."""
+
+    size_bytes: int
+    is_last: bool

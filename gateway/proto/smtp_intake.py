@@ -9,8 +9,7 @@ from __future__ import annotations
 from gateway.model.reply import Reply
 from gateway.proto import smtp_replies as replies
 from gateway.proto.body_reader import ChunkReader, Content, DataReader
-from gateway.proto.smtp_commands import Bdat
-from gateway.proto.smtp_events import BodyEnd
+from gateway.proto.smtp_events import Bdat, BodyEnd
 from gateway.proto.smtp_settings import BareNewline, SmtpdSettings
 
 

@@ -40,7 +40,7 @@ COMMAND_STATES = (State.GREETED, State.IDLE, State.MAIL, State.RCPT, State.BDAT)
 """States in which a line is a command of the table."""
 
 
-Parser = Callable[[bytes, commands.Situation], Any]  # an event of its verb, or commands.Bdat
+Parser = Callable[[bytes, commands.Situation], Any]  # an event of its verb, or Bdat
 
 
 class Rule(msgspec.Struct, frozen=True):

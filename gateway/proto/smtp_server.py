@@ -131,7 +131,7 @@ class ServerSession(SessionBase):
             return self._refuse_command(refused.reply, rule, line, argument)
         if rule.answer is not None:
             return self._answer(rule.answer, event)
-        if type(event) is commands.Bdat:
+        if type(event) is events.Bdat:
             return self._begin_chunk(event)
         question: events.Question = event
         self._question = question
@@ -183,7 +183,7 @@ class ServerSession(SessionBase):
 
     # -- content -----------------------------------------------------------------------------------------------------
 
-    def _begin_chunk(self, bdat: commands.Bdat) -> Event | Wait | None:
+    def _begin_chunk(self, bdat: events.Bdat) -> Event | Wait | None:
         intake = self._intake
         if intake is None:
             intake = self._intake = Intake(self.settings, is_bdat=True)

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from gateway.model.errors import ConfigError
 from gateway.model.restriction import CLIENT, HELO, RECIPIENT, SENDER, RestrictionKind, Subject
-from gateway.restrictions.evaluation import Step
 from gateway.restrictions.names import BUILT_IN, NOT_YET, OF_PLUGINS, OLD_NAMES, STOPS_STRANGERS, WARN_IF_REJECT
 from gateway.restrictions.place import Apply, BuiltIn, Materials, Place
+from gateway.restrictions.step import Step
 
 _ACCESS_CHECKS = {
     CLIENT: "check_client_access",

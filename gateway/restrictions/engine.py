@@ -28,10 +28,11 @@ from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
 from gateway.restrictions.address import relay_denied
 from gateway.restrictions.compiler import Compiler, check_relay_safety
-from gateway.restrictions.evaluation import Observe, Step, evaluate
+from gateway.restrictions.evaluation import Observe, evaluate
 from gateway.restrictions.place import DnsQuestions, Materials
 from gateway.restrictions.progress import KEY, Progress, is_discarded, progress_of
 from gateway.restrictions.replies import lookup_failure, refuse, server_error
+from gateway.restrictions.step import Step
 from gateway.restrictions.unlisted import AddressTables
 
 if TYPE_CHECKING:

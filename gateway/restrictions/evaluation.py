@@ -14,29 +14,12 @@ import msgspec
 
 from gateway.model.errors import TableError
 from gateway.model.ledger import LedgerEntry
-from gateway.model.restriction import Restriction
 from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
 from gateway.net.eager import with_deadline
 from gateway.restrictions.progress import Progress
 from gateway.restrictions.replies import judged_name, lookup_failure, server_error
-
-
-class Step(msgspec.Struct, frozen=True):
-    """One restriction of a compiled list.
-
-    Args:
-        name: as in main.cf, for the ledger.
-        restriction: asked with the session.
-        is_warning: ``warn_if_reject`` stands before it, or before the class it came with.
-        deadline_s: for what it awaits; 0 when its waits are bounded already.
-    """
-
-    name: str
-    restriction: Restriction
-    is_warning: bool = False
-    deadline_s: float = 0.0
-
+from gateway.restrictions.step import Step
 
 Warn = Callable[[str], None]
 Observe = Callable[[Session, str, Verdict], None]

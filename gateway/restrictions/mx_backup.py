@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.maps.address_class import AddressClass
+from gateway.maps.destination import AddressClass
 from gateway.maps.match_list import NetworkList
 from gateway.maps.network import parse_address
 from gateway.model.restriction import RECIPIENT, Restriction

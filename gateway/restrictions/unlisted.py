@@ -7,8 +7,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.maps import Tables
-from gateway.maps.address_class import AddressClass, AddressClasses
+from gateway.maps.address_class import AddressClasses
 from gateway.maps.address_lookup import AddressLookup, Extensions
+from gateway.maps.destination import AddressClass
 from gateway.maps.table_list import TableList
 from gateway.model.address import Address
 from gateway.model.restriction import SENDER, Subject

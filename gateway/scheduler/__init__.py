@@ -5,7 +5,8 @@ Owns routing, the active queue, per-destination concurrency feedback, back-off a
 """
 
 from gateway.scheduler.control import ControlServer
-from gateway.scheduler.router import Route, Router
+from gateway.scheduler.route import Route
+from gateway.scheduler.router import Router
 from gateway.scheduler.scheduler import Scheduler
 
 __all__ = ["ControlServer", "Route", "Router", "Scheduler"]

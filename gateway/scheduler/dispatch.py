@@ -20,7 +20,8 @@ from gateway.observe import Logger
 from gateway.scheduler.active import ActiveMessage, ActiveQueue, Job
 from gateway.scheduler.delivery import NO_TRANSPORT, Deliverer
 from gateway.scheduler.destination import Destination, Failure, Throttle, TransportQueue
-from gateway.scheduler.router import Route, Router
+from gateway.scheduler.route import Route
+from gateway.scheduler.router import Router
 from gateway.scheduler.settings import SchedulerSettings, transport_settings
 
 DEFERRED_TRANSPORT = Status(Outcome.DEFERRED, "4.3.2", "deferred transport")

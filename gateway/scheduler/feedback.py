@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
-
-import msgspec
 
 from gateway.model.errors import ConfigError
+from gateway.scheduler.concurrency_policy import ConcurrencyPolicy, FeedbackFunction
 
 UNLIMITED = 1_000_000
 _NUMBER = r"(\d+(?:\.\d*)?|\.\d+)"
 _FEEDBACK = re.compile(rf"{_NUMBER}\s*(?:/\s*(?:(sqrt_)?concurrency|{_NUMBER}))?")
-
-FeedbackFunction = Callable[[int], float]
 
 
 def parse_feedback(text: str, parameter: str) -> FeedbackFunction:
@@ -42,16 +38,6 @@ def parse_feedback(text: str, parameter: str) -> FeedbackFunction:
     if text.rstrip().endswith("concurrency"):
         return lambda concurrency: amount / concurrency
     return lambda _: amount
-
-
-class ConcurrencyPolicy(msgspec.Struct, frozen=True):
-    """What a transport's parameters say about its destinations' concurrency; a cohort limit of 0: never dead."""
-
-    initial: int = 5
-    limit: int = 20
-    positive: FeedbackFunction = lambda _: 1.0
-    negative: FeedbackFunction = lambda _: 1.0
-    failed_cohort_limit: int = 1
 
 
 class Feedback:

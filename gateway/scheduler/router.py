@@ -11,16 +11,16 @@ import re
 import time
 from collections.abc import Callable
 
-import msgspec
-
 from gateway.config import Config
 from gateway.maps import Tables
-from gateway.maps.address_class import AddressClass, AddressClasses
+from gateway.maps.address_class import AddressClasses
 from gateway.maps.address_lookup import AddressLookup, Extensions
+from gateway.maps.destination import AddressClass
 from gateway.maps.match_list import subdomain_style
 from gateway.maps.table_list import TableList
 from gateway.model.address import Address
 from gateway.model.errors import ConfigError, TableError
+from gateway.scheduler.route import DomainRoute, Route
 from gateway.scheduler.transport_map import SenderMap, TransportMap
 
 CACHE_LIMIT = 10_000  # domains
@@ -35,28 +35,6 @@ _PARAMETERS = {
     AddressClass.RELAY: "relay_transport",
     AddressClass.DEFAULT: "default_transport",
 }
-
-
-class Route(msgspec.Struct, frozen=True, gc=False):
-    """Where mail for a recipient goes.
-
-    Args:
-        transport: master.cf name.
-        nexthop: as that transport reads it.
-        recipient: the address that the transport is to deliver to, where it is not the one that was asked for: local
-            routing undone, a missing domain added.
-    """
-
-    transport: str
-    nexthop: str
-    recipient: Address | None = None
-
-
-class _DomainRoute(msgspec.Struct, frozen=True, gc=False):
-    """What the domain alone decides: the class's route, and the final one by the domain's transport_maps entry."""
-
-    plain: Route
-    final: Route
 
 
 _BAD_ADDRESS = Route("error", "5.1.3 bad address syntax")
@@ -115,7 +93,7 @@ class Router:
         self._tells_reason = config.boolean("show_user_unknown_table_name")
         self._depends_on_sender = bool(self._sender_transports) or bool(self._sender_relayhosts)
         self._asks_addresses = bool(self._map) or bool(self._relocated)
-        self._cache: dict[str, _DomainRoute] = {}
+        self._cache: dict[str, DomainRoute] = {}
         self._cached_until = 0.0
 
     def resolve_now(self, recipient: Address, sender: Address) -> Route | None:
@@ -152,7 +130,7 @@ class Router:
         plain = await self._plain(domain, address_class, sender)
         entry = await self._map.of_domain(domain) if self._map and is_overridable else None
         final = _override(plain, entry, domain) if entry is not None else plain
-        self._remember(domain, _DomainRoute(plain, final))
+        self._remember(domain, DomainRoute(plain, final))
         return final
 
     def filtered(self, destination: str, recipient: Address) -> Route:
@@ -177,13 +155,13 @@ class Router:
             return Route(transport, await self._sender_relayhosts.of(sender) or self._relayhost or domain)
         return Route(transport, domain)
 
-    def _known(self, domain: str) -> _DomainRoute | None:
+    def _known(self, domain: str) -> DomainRoute | None:
         if self._clock() > self._cached_until:
             self._cache.clear()
             self._cached_until = self._clock() + CACHE_S
         return self._cache.get(domain)
 
-    def _remember(self, domain: str, route: _DomainRoute) -> None:
+    def _remember(self, domain: str, route: DomainRoute) -> None:
         if self._depends_on_sender or not self._map.is_in_memory:
             return
         if len(self._cache) >= CACHE_LIMIT:

@@ -10,7 +10,8 @@ import msgspec
 from gateway.config import Config, Service
 from gateway.model.address import Address
 from gateway.scheduler.backoff import Lifetimes
-from gateway.scheduler.feedback import UNLIMITED, ConcurrencyPolicy, FeedbackFunction, parse_feedback
+from gateway.scheduler.concurrency_policy import ConcurrencyPolicy, FeedbackFunction
+from gateway.scheduler.feedback import UNLIMITED, parse_feedback
 
 # Deliveries of one transport at a time where master.cf does not say: one task and one connection each, not a process
 # as in Postfix, so that five slow destinations of 20 do not use up everybody's share.

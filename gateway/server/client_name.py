@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from gateway.model.session import Client
+from gateway.model.client import Client
 from gateway.net.hosts_file import HostsFile
 from gateway.net.resolver import DnsNotFound, DnsTemporary, Resolver
 from gateway.proto.xclient import TEMPUNAVAIL

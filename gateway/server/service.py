@@ -14,8 +14,9 @@ from gateway.config import Config
 from gateway.hooks.chain import Chain, Runtime
 from gateway.hooks.manager import PluginManager
 from gateway.maps.match_list import NetworkList
+from gateway.model.client import Client
 from gateway.model.reply import Reply
-from gateway.model.session import Client, Session
+from gateway.model.session import Session
 from gateway.model.verdict import Verdict
 from gateway.net.hosts_file import HostsFile
 from gateway.net.resolver import Resolver

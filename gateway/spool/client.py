@@ -16,9 +16,10 @@ import msgspec
 from gateway.model.content import Content
 from gateway.model.envelope import Envelope
 from gateway.model.errors import RemoteProtocolError, SpoolError, SpoolFull, SpoolUnavailable
-from gateway.spool.frames import Answer, FrameReader, Result, Submit, decode_response, encode_frame
+from gateway.spool.frames import FrameReader, decode_response, encode_frame
 from gateway.spool.interface import Log
 from gateway.spool.records import encode_envelope
+from gateway.spool.requests import Answer, Result, Submit
 
 MAX_IN_FLIGHT_BYTES = 32 * 1024 * 1024
 FIRST_RETRY_S = 0.05

@@ -19,9 +19,10 @@ import msgspec
 from gateway.model.content import Content
 from gateway.model.envelope import Envelope
 from gateway.model.errors import RemoteProtocolError, SpoolError, SpoolFull
-from gateway.spool.frames import MAX_FRAME_BYTES, Answer, FrameReader, Result, Submit, decode_request, encode_frame
+from gateway.spool.frames import MAX_FRAME_BYTES, FrameReader, decode_request, encode_frame
 from gateway.spool.interface import Log
 from gateway.spool.records import decode_envelope
+from gateway.spool.requests import Answer, Result, Submit
 from gateway.spool.store import Store
 
 SOCKET_PATH = "private/spool"
@@ -30,16 +31,6 @@ SOCKET_PATH = "private/spool"  # under queue_directory; private: only for proces
 MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024
 CLOSE_S = 10.0
 LINGER_S = 1.0  # for a worker to read its last answers
-
-
-class _Handover(NamedTuple):
-    """A message that the store has not answered for yet."""
-
-    connection: _Connection
-    number: int
-    size_bytes: int
-    envelope: Envelope
-    content: Content
 
 
 class SpoolService:
@@ -253,3 +244,13 @@ class _Connection(asyncio.Protocol):
         self._service._connections.discard(self)
         if not self.closed.done():
             self.closed.set_result(None)
+
+
+class _Handover(NamedTuple):
+    """A message that the store has not answered for yet."""
+
+    connection: _Connection
+    number: int
+    size_bytes: int
+    envelope: Envelope
+    content: Content

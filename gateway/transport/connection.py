@@ -13,8 +13,8 @@ from enum import Enum
 from typing import cast
 
 from gateway.model.errors import GatewayError, RemoteProtocolError
+from gateway.proto.server_reply import ServerReply
 from gateway.proto.smtp_client import ClientSession, ClientState, Verb
-from gateway.proto.smtp_client_reply import ServerReply
 from gateway.transport.endpoint import Endpoint
 from gateway.transport.settings import ClientSettings
 

@@ -12,8 +12,8 @@ import asyncio
 from gateway.model.delivery import Status
 from gateway.model.errors import GatewayError
 from gateway.net.connect import ConnectError, connect_tcp, connect_unix
+from gateway.proto.server_reply import ServerReply
 from gateway.proto.smtp_client import Verb
-from gateway.proto.smtp_client_reply import ServerReply
 from gateway.transport.connection import ConversationError, SmtpConnection
 from gateway.transport.endpoint import Endpoint
 from gateway.transport.results import bounced, deferred, unreachable, unwelcome

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from gateway.model.delivery import Outcome, Status
 from gateway.net.resolver import DnsError, DnsTemporary, NullMx
+from gateway.proto.server_reply import ServerReply
 from gateway.proto.smtp_client import Verb
-from gateway.proto.smtp_client_reply import ServerReply
 from gateway.transport.endpoint import Endpoint
 
 _COMMANDS = {

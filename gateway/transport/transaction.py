@@ -23,10 +23,10 @@ from typing import BinaryIO
 from gateway.model.content import BodyFile
 from gateway.model.delivery import Status
 from gateway.model.errors import GatewayError
+from gateway.proto.server_reply import ServerReply
 from gateway.proto.smtp_client import ClientState, Verb
 from gateway.proto.smtp_client_body import ContentWriter
 from gateway.proto.smtp_client_commands import mail_argument, rcpt_argument, xforward_arguments
-from gateway.proto.smtp_client_reply import ServerReply
 from gateway.transport.attempt import Attempt
 from gateway.transport.connection import ConversationError, SmtpConnection
 from gateway.transport.results import accepted, bounced, deferred, refused
@@ -79,9 +79,9 @@ class Transaction:
             attempt.site_failure = exc.text
             status = deferred(exc.trouble.dsn, exc.text, self._connection.endpoint)
             self._settle(self._open, status, is_final=exc.has_sent_end)
-        except ContentUnreadable as exc:
+        except ContentUnreadable as unreadable:
             self._connection.abort()
-            self._settle(self._open, deferred("4.3.0", str(exc)), is_final=True)
+            self._settle(self._open, deferred("4.3.0", str(unreadable)), is_final=True)
         self._connection.messages += 1
 
     def _settle(self, indexes: list[int], status: Status, *, is_final: bool = False) -> None:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.model.client import Client
 from gateway.model.restriction import RECIPIENT
-from gateway.model.session import Client, Session
+from gateway.model.session import Session
 from gateway.proto.policy import REPLY_LIMIT, BadPolicyReply, parse_reply, reply_end
 from gateway.restrictions.access_action import parse_action
 

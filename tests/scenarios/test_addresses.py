@@ -18,7 +18,8 @@ from peers.trivial_rewrite import Flags, Resolution, TrivialRewrite
 
 from gateway.config import Config
 from gateway.maps import Tables
-from gateway.maps.address_class import AddressClass, AddressClasses
+from gateway.maps.address_class import AddressClasses
+from gateway.maps.destination import AddressClass
 from gateway.maps.rewriting import Rewriting
 from gateway.model.address import Address
 from gateway.model.errors import TableError

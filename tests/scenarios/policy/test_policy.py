@@ -17,9 +17,10 @@ from peers.postfix import PostfixInstance
 from gateway.config import Config
 from gateway.maps import Tables
 from gateway.model.address import Address
+from gateway.model.client import Client
 from gateway.model.envelope import Recipient
 from gateway.model.restriction import RestrictionKind
-from gateway.model.session import Client, Session
+from gateway.model.session import Session
 from gateway.model.verdict import Verdict
 from gateway.restrictions import RestrictionEngine
 

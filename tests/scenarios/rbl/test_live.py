@@ -18,7 +18,8 @@ from gateway.config import Config
 from gateway.hooks.manager import PluginManager
 from gateway.maps import Tables
 from gateway.model.address import Address
-from gateway.model.session import Client, Session
+from gateway.model.client import Client
+from gateway.model.session import Session
 from gateway.net.resolver import Resolver
 from gateway.restrictions import RestrictionEngine
 

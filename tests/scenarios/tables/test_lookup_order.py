@@ -30,8 +30,9 @@ from peers.ports import LOOPBACK
 from peers.postfix import PostfixInstance
 
 from gateway.maps.table import folded
+from gateway.model.client import Client
 from gateway.model.restriction import RestrictionKind
-from gateway.model.session import Client, Session
+from gateway.model.session import Session
 from gateway.restrictions import RestrictionEngine
 from gateway.rfc.rfc5321 import parse_path
 

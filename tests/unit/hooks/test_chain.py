@@ -12,8 +12,9 @@ import pytest
 from gateway.hooks import EditList
 from gateway.hooks.chain import Chain, Link, Runtime
 from gateway.hooks.failure import Breaker, FailurePolicy
+from gateway.model.client import Client
 from gateway.model.ledger import LedgerEntry
-from gateway.model.session import Client, Session
+from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
 from gateway.observe import Counters, MailLog
 

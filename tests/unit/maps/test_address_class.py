@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.config import Config
 from gateway.maps import Tables
-from gateway.maps.address_class import AddressClass, AddressClasses
+from gateway.maps.address_class import AddressClasses
+from gateway.maps.destination import AddressClass
 from gateway.model.address import Address
 
 SETTINGS = {

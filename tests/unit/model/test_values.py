@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from gateway.model.address import Address
+from gateway.model.client import Client
 from gateway.model.content import BodyFile, Content
 from gateway.model.envelope import Envelope, Recipient, RecipientState
 from gateway.model.errors import ConfigError, TableError
 from gateway.model.reply import Reply
-from gateway.model.session import Client, Session
+from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
 
 

@@ -11,8 +11,9 @@ from gateway.hooks.manager import PluginManager
 from gateway.maps import Table, Tables
 from gateway.maps.guarded import GuardedTable
 from gateway.model.address import Address
+from gateway.model.client import Client
 from gateway.model.errors import ConfigError, TableError
-from gateway.model.session import Client, Session
+from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
 from gateway.restrictions import RestrictionEngine
 

@@ -9,7 +9,8 @@ import weakref
 from gateway_policy.question import announced, instance_of, question
 
 from gateway.model.address import Address
-from gateway.model.session import Client, Session
+from gateway.model.client import Client
+from gateway.model.session import Session
 from gateway.restrictions.progress import progress_of
 
 

@@ -14,8 +14,9 @@ from gateway.config import Config
 from gateway.hooks.manager import PluginManager
 from gateway.maps import Tables
 from gateway.model.address import Address
+from gateway.model.client import Client
 from gateway.model.errors import ConfigError
-from gateway.model.session import Client, Session
+from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
 from gateway.net.resolver import Kind
 from gateway.restrictions import RestrictionEngine

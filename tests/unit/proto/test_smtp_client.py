@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from gateway.model.errors import LocalProtocolError, RemoteProtocolError
+from gateway.proto.server_reply import ServerReply
 from gateway.proto.smtp_client import RULES, ClientSession, ClientState, Verb
-from gateway.proto.smtp_client_reply import ServerReply
 
 EHLO_REPLY = b"250-mx.example Hello\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250 DSN\r\n"
 

@@ -4,14 +4,8 @@ import pytest
 
 from gateway.model.address import Address
 from gateway.model.envelope import ClientInfo, Envelope, Recipient
-from gateway.proto.smtp_client_commands import (
-    KEYWORDS_LIMIT,
-    Capabilities,
-    mail_argument,
-    path,
-    rcpt_argument,
-    xforward_arguments,
-)
+from gateway.proto.capabilities import KEYWORDS_LIMIT, Capabilities
+from gateway.proto.smtp_client_commands import mail_argument, path, rcpt_argument, xforward_arguments
 
 NOTHING = Capabilities.of("mx", [])
 EVERYTHING = Capabilities.of("mx", ["PIPELINING", "SIZE 100", "8BITMIME", "SMTPUTF8", "DSN"])

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.model.errors import RemoteProtocolError
-from gateway.proto.smtp_client_reply import LINE_LIMIT, REPLY_LIMIT, ReplyReader, ServerReply
+from gateway.proto.server_reply import ServerReply
+from gateway.proto.smtp_client_reply import LINE_LIMIT, REPLY_LIMIT, ReplyReader
 
 
 def read(*pieces: bytes) -> list[ServerReply]:

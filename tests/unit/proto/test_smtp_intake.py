@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from gateway.proto import smtp_replies as replies
-from gateway.proto.smtp_commands import Bdat
-from gateway.proto.smtp_events import BodyEnd
+from gateway.proto.smtp_events import Bdat, BodyEnd
 from gateway.proto.smtp_intake import Intake
 from gateway.proto.smtp_settings import BareNewline, SmtpdSettings
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gateway.model.address import Address
+from gateway.model.client import Client
 from gateway.model.restriction import CLIENT, RECIPIENT, SENDER
-from gateway.model.session import Client, Session
+from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
 from gateway.restrictions.access_action import Kind, parse_action, suited_enhanced
 

@@ -9,8 +9,9 @@ import pytest
 from gateway.config import Config
 from gateway.maps import Tables
 from gateway.model.address import Address
+from gateway.model.client import Client
 from gateway.model.errors import ConfigError
-from gateway.model.session import Client, Session
+from gateway.model.session import Session
 from gateway.net.resolver import DnsNotFound, DnsTemporary
 from gateway.restrictions import RestrictionEngine
 

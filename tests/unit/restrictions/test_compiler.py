@@ -9,14 +9,15 @@ import pytest
 from gateway.config import Config
 from gateway.maps import Tables
 from gateway.model.address import Address
+from gateway.model.client import Client
 from gateway.model.errors import ConfigError
 from gateway.model.restriction import RestrictionContext, RestrictionKind
-from gateway.model.session import Client, Session
+from gateway.model.session import Session
 from gateway.model.verdict import Verdict
 from gateway.restrictions import RestrictionEngine
 from gateway.restrictions.compiler import check_relay_safety
-from gateway.restrictions.evaluation import Step
 from gateway.restrictions.names import BUILT_IN, NOT_YET, OLD_NAMES, STOPS_STRANGERS
+from gateway.restrictions.step import Step
 from gateway.testing.fake_dns import FakeDns
 
 

@@ -15,10 +15,11 @@ from gateway.config import Config
 from gateway.maps import Tables
 from gateway.maps.address_class import AddressClasses
 from gateway.model.address import Address
+from gateway.model.client import Client
 from gateway.model.envelope import Recipient
 from gateway.model.errors import ConfigError
 from gateway.model.restriction import RestrictionKind
-from gateway.model.session import Client, Session
+from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
 from gateway.restrictions import RestrictionEngine
 

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from gateway.model.address import Address
+from gateway.model.client import Client
 from gateway.model.errors import TableError
-from gateway.model.session import Client, Session
+from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
-from gateway.restrictions.evaluation import Step, evaluate
+from gateway.restrictions.evaluation import evaluate
 from gateway.restrictions.progress import Progress, progress_of
+from gateway.restrictions.step import Step
 
 REJECT = Verdict.reject("no")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.model.session import Client, Session
+from gateway.model.client import Client
+from gateway.model.session import Session
 from gateway.model.verdict import Action, Verdict
 from gateway.restrictions.progress import Progress, is_discarded, progress_of
 

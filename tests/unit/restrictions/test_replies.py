@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gateway.model.address import Address
-from gateway.model.session import Client, Session
+from gateway.model.client import Client
+from gateway.model.session import Session
 from gateway.model.verdict import Action
 from gateway.restrictions.replies import judged_name, lookup_failure, printable, refuse, server_error
 

@@ -10,9 +10,10 @@ from gateway.config import Config
 from gateway.maps import Tables
 from gateway.maps.address_class import AddressClasses
 from gateway.model.address import Address
+from gateway.model.client import Client
 from gateway.model.errors import ConfigError, TableError
 from gateway.model.restriction import RECIPIENT, SENDER, Subject
-from gateway.model.session import Client, Session
+from gateway.model.session import Session
 from gateway.model.verdict import Verdict
 from gateway.restrictions.unlisted import AddressTables
 

@@ -8,8 +8,8 @@ from peers.scheduling import message
 
 from gateway.model.delivery import Outcome, Status
 from gateway.scheduler.active import ActiveMessage, Job
+from gateway.scheduler.concurrency_policy import ConcurrencyPolicy
 from gateway.scheduler.destination import Answer, Destination, Failure, Throttle, TransportQueue
-from gateway.scheduler.feedback import ConcurrencyPolicy
 from gateway.scheduler.settings import TransportSettings
 
 FAILURE = Failure(Status(Outcome.DEFERRED, "4.4.1", "delivery temporarily suspended: nobody home"))

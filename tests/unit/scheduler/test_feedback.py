@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.model.errors import ConfigError
-from gateway.scheduler.feedback import ConcurrencyPolicy, Feedback, parse_feedback
+from gateway.scheduler.concurrency_policy import ConcurrencyPolicy
+from gateway.scheduler.feedback import Feedback, parse_feedback
 
 
 @pytest.mark.parametrize(

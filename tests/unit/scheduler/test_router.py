@@ -12,7 +12,8 @@ from gateway.maps.address_class import AddressClasses
 from gateway.maps.rewriting import Rewriting
 from gateway.model.address import Address
 from gateway.model.errors import ConfigError, TableError
-from gateway.scheduler.router import CACHE_S, Route, Router
+from gateway.scheduler.route import Route
+from gateway.scheduler.router import CACHE_S, Router
 
 SETTINGS = {
     "myhostname": "mx.here.example",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from peers.scheduling import (
     CONTENT,
     SENT,
@@ -15,9 +16,10 @@ from peers.scheduling import (
 from gateway.maps import Tables
 from gateway.model.address import Address
 from gateway.model.delivery import DeliveryReport, Outcome, Status
-from gateway.model.envelope import RecipientState
+from gateway.model.envelope import Envelope, RecipientState
 from gateway.model.errors import SpoolError
 from gateway.scheduler import Router
+from gateway.scheduler.transport_map import TransportMap
 from gateway.spool.interface import ALL
 
 REFUSED = Status(Outcome.BOUNCED, "5.1.1", "host sink said: 550 no such user", "sink[127.0.0.1]:25", "550 no such user")
@@ -286,14 +288,14 @@ def test_a_delivery_that_ends_after_stop_still_gets_its_bounce_and_keeps_its_res
     asyncio.run(main())
 
 
-def test_a_routing_bug_defers_and_frees_the_message() -> None:
+def _broken(*_: Any) -> bool:
+    raise KeyError("bug")
+
+
+def test_a_routing_bug_defers_and_frees_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         rig = SchedulerRig()
-
-        async def broken(*_: Any) -> None:
-            raise KeyError("bug")
-
-        rig.scheduler._dispatcher._router.resolve = broken  # type: ignore[method-assign, assignment]
+        monkeypatch.setattr(TransportMap, "__bool__", _broken)
         rig.send("A1", "u@a.example")
         await rig.idle()
         assert rig.store.all()[0].recipients[0].status == "4.3.0"
@@ -302,16 +304,12 @@ def test_a_routing_bug_defers_and_frees_the_message() -> None:
     asyncio.run(main())
 
 
-def test_what_is_durable_is_not_reported_as_failed() -> None:
+def test_what_is_durable_is_not_reported_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pickup would post it again at each look, the bouncer would bounce again."""
 
     async def main() -> None:
         rig = SchedulerRig()
-
-        def broken(*_: Any) -> None:
-            raise KeyError("bug")
-
-        rig.scheduler._dispatcher.dispatch = broken  # type: ignore[method-assign]
+        monkeypatch.setattr(Envelope, "pending", property(_broken))
         await rig.scheduler.submit(message("A1", "u@a.example"), CONTENT)
         assert [e.queue_id for e in rig.store.all()] == ["A1"]
         assert rig.lines("it stays queued")

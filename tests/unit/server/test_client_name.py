@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from gateway.model.session import Client
+from gateway.model.client import Client
 from gateway.net.hosts_file import HostsFile
 from gateway.net.resolver import Resolver
 from gateway.proto.xclient import TEMPUNAVAIL

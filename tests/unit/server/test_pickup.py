@@ -10,11 +10,12 @@ import pytest
 
 from gateway.cleanup import Cleanup, Draft
 from gateway.config import Config
+from gateway.hooks.chain import Chain, Runtime
 from gateway.model.content import BodyFile, Content
 from gateway.model.envelope import Envelope
 from gateway.model.errors import SpoolFull
 from gateway.model.verdict import Action, Verdict
-from gateway.observe import MailLog
+from gateway.observe import Counters, MailLog
 from gateway.server.maildrop import DropWriter, Posted
 from gateway.server.pickup import SOCKET_PATH, Pickup
 from gateway.spool.body import BodyWriter
@@ -64,7 +65,7 @@ class House:
     def pickup(self, cleanup: object = None, *, can_bounce: bool = True) -> Pickup:
         made = cleanup or Cleanup(
             self.config,
-            queue_chain=(),  # type: ignore[arg-type]  # no plugin
+            queue_chain=Chain("queue", (), Runtime(self.log.logger("cleanup"), Counters())),
             submitter=self.spool,
             log=self.log,
             open_sink=lambda queue_id: BodyWriter(str(self.directory), queue_id),

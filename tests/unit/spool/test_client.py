@@ -13,7 +13,8 @@ from gateway.model.envelope import Envelope
 from gateway.model.errors import SpoolError, SpoolFull, SpoolUnavailable
 from gateway.spool.body import BodyWriter
 from gateway.spool.client import SpoolClient
-from gateway.spool.frames import Answer, FrameReader, Result, decode_request, encode_frame
+from gateway.spool.frames import FrameReader, decode_request, encode_frame
+from gateway.spool.requests import Answer, Result
 from gateway.spool.service import SpoolService
 from gateway.spool.store import Store
 

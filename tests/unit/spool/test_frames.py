@@ -5,15 +5,8 @@ import pytest
 from gateway.model.content import BodyFile, Content
 from gateway.model.errors import RemoteProtocolError
 from gateway.spool import frames
-from gateway.spool.frames import (
-    Answer,
-    FrameReader,
-    Result,
-    Submit,
-    decode_request,
-    decode_response,
-    encode_frame,
-)
+from gateway.spool.frames import FrameReader, decode_request, decode_response, encode_frame
+from gateway.spool.requests import Answer, Result, Submit
 
 MESSAGES = [
     Submit(1, b"envelope", b"Head: 1\r\n", b"body", False),

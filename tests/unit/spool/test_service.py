@@ -13,8 +13,9 @@ from gateway.model.content import BodyFile, Content
 from gateway.model.envelope import Envelope
 from gateway.spool.body import BodyWriter, body_path
 from gateway.spool.client import SpoolClient
-from gateway.spool.frames import Answer, FrameReader, Result, Submit, decode_response, encode_frame
+from gateway.spool.frames import FrameReader, decode_response, encode_frame
 from gateway.spool.records import encode_envelope
+from gateway.spool.requests import Answer, Result, Submit
 from gateway.spool.service import SpoolService
 from gateway.spool.store import Store
 

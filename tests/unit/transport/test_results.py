@@ -4,8 +4,8 @@ import pytest
 
 from gateway.model.delivery import Outcome
 from gateway.net.resolver import DnsNotFound, DnsTemporary, NullMx
+from gateway.proto.server_reply import ServerReply
 from gateway.proto.smtp_client import Verb
-from gateway.proto.smtp_client_reply import ServerReply
 from gateway.transport import results
 from gateway.transport.endpoint import Endpoint
 
