@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.rig import GATEWAY, POSTFIX, Figure, Options, filesystem, fsync_milliseconds
+from bench.rig import GATEWAY, POSTFIX, Figure, Options, filesystem, fsync_milliseconds, is_compiled
 
 RESULTS = Path(__file__).parent / "results"
 _HEAD = ("part", "figure", "unit", "Postfix", "Postgate", "ratio", "budget", "")
@@ -69,6 +69,7 @@ def _machine(options: Options) -> dict[str, Any]:
         "cpu": model,
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "is_compiled": is_compiled(),
         "filesystem": filesystem(options.directory),
         "fsync_ms": round(fsync_milliseconds(options.directory), 3),
     }

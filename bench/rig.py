@@ -24,6 +24,8 @@ from peers.instance import MailInstance
 from peers.ports import NotReady
 from peers.postfix import PostfixInstance
 
+import gateway.spool.commit
+
 POSTFIX, GATEWAY = "postfix", "gateway"
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -170,6 +172,11 @@ def fsync_milliseconds(directory: str) -> float:
             os.fsync(file.fileno())
             times.append(time.perf_counter() - start)
     return statistics.median(times) * 1000
+
+
+def is_compiled() -> bool:
+    """Whether the gateway that is measured was compiled (``make compiled``)."""
+    return gateway.spool.commit.__file__.endswith(".so")
 
 
 def idle_share(seconds: float = 2.0) -> float:
