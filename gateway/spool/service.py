@@ -25,8 +25,6 @@ from gateway.spool.records import decode_envelope
 from gateway.spool.requests import Answer, Result, Submit
 from gateway.spool.store import Store
 
-SOCKET_PATH = "private/spool"
-"""Where workers find the service, under the queue directory."""
 SOCKET_PATH = "private/spool"  # under queue_directory; private: only for processes of our own
 MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024
 CLOSE_S = 10.0
