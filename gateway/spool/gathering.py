@@ -6,12 +6,14 @@ into commits of one or two messages. But who sends alone must not wait for anybo
 
 The one commit tells the next: those who have just got their answer will be back with their next message, and those who
 came meanwhile are here. So many are expected; nobody waits longer than GATHER_S for them after the commit ended, and
-who comes later than that does not wait at all.
+who comes later than that does not wait at all. Two senders do not wait for each other either: each would mostly wait in
+vain, and they lost a fourth of their rate.
 """
 
 from __future__ import annotations
 
 GATHER_S = 0.002
+FEW = 2
 ENOUGH = 8
 """Messages that share a commit well enough: waiting for more saves little."""
 
@@ -36,7 +38,8 @@ class Gathering:
 
     def ended(self, now: float) -> None:
         """Its commit ended: its senders are expected back."""
-        self._expected = min(self._under_way + self.waiting, ENOUGH)
+        expected = self._under_way + self.waiting
+        self._expected = min(expected, ENOUGH) if expected > FEW else 0
         self._under_way = 0
         self._until = now + GATHER_S
 

@@ -1,56 +1,78 @@
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
+from typing import Any, cast
 
 from gateway.spool.appointment import Appointment
 
 
-async def _calls(*dues: float, cancel: bool = False) -> list[int]:
-    """Turns of the loop, of a millisecond each, after which the call came."""
-    loop = asyncio.get_running_loop()
-    calls: list[int] = []
-    turns = 0
-    appointment = Appointment(loop, lambda: calls.append(turns))
-    for due in dues:
-        appointment.at(loop.time() + due if due else 0.0)
-    if cancel:
-        appointment.cancel()
-    end = loop.time() + 0.1
-    while loop.time() < end:
-        turns += 1
-        await asyncio.sleep(0.001)
-    return calls
+class _Handle:
+    def __init__(self, due: float, call: Callable[[], object]) -> None:
+        self.due, self.call, self.is_cancelled = due, call, False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+
+class _Loop:
+    """A clock that stands at 5.0, and the calls that were asked for; ``due`` 0 is the end of this turn."""
+
+    def __init__(self) -> None:
+        self.handles: list[_Handle] = []
+
+    def time(self) -> float:
+        return 5.0
+
+    def call_at(self, due: float, call: Callable[[], object]) -> _Handle:
+        self.handles.append(_Handle(due, call))
+        return self.handles[-1]
+
+    def call_soon(self, call: Callable[[], object]) -> _Handle:
+        return self.call_at(0.0, call)
+
+    @property
+    def open(self) -> list[float]:
+        return [handle.due for handle in self.handles if not handle.is_cancelled]
+
+
+def _appointment() -> tuple[Appointment, _Loop, list[str]]:
+    loop, calls = _Loop(), []
+    return Appointment(cast(Any, loop), lambda: calls.append("called")), loop, calls
 
 
 def test_the_earliest_time_counts_and_there_is_one_call() -> None:
-    assert asyncio.run(_calls(0.05, 0.0, 0.03)) == [1]
+    appointment, loop, calls = _appointment()
+    appointment.at(7.0)
+    appointment.at(6.0)
+    assert loop.open == [6.0]
+    appointment.at(0.0)
+    appointment.at(5.5)
+    assert loop.open == [0.0]
+    loop.handles[-1].call()
+    assert calls == ["called"]
 
 
 def test_a_later_time_changes_nothing() -> None:
-    (turn,) = asyncio.run(_calls(0.02, 0.08))
-    assert turn < 60
+    appointment, loop, _ = _appointment()
+    appointment.at(6.0)
+    appointment.at(7.0)
+    appointment.within(1.5)
+    assert loop.open == [6.0]
 
 
 def test_a_cancelled_appointment_is_not_kept() -> None:
-    assert asyncio.run(_calls(0.0, cancel=True)) == []
+    appointment, loop, _ = _appointment()
+    appointment.at(0.0)
+    appointment.cancel()
+    appointment.cancel()
+    assert loop.open == []
 
 
 def test_after_a_call_it_can_be_made_again() -> None:
-    async def run() -> int:
-        done = asyncio.Event()
-        calls = 0
-
-        def call() -> None:
-            nonlocal calls
-            calls += 1
-            if calls == 3:
-                done.set()
-            else:
-                appointment.within(0.001)
-
-        appointment = Appointment(asyncio.get_running_loop(), call)
-        appointment.at(0.0)
-        await asyncio.wait_for(done.wait(), 10)
-        return calls
-
-    assert asyncio.run(run()) == 3
+    appointment, loop, calls = _appointment()
+    appointment.within(0.5)
+    loop.handles[0].call()
+    appointment.at(8.0)
+    assert [handle.due for handle in loop.handles] == [5.5, 8.0]
+    loop.handles[1].call()
+    assert calls == ["called", "called"]

@@ -28,6 +28,15 @@ def test_who_sends_alone_never_waits() -> None:
         gathering.ended(now + 0.0009)
 
 
+def test_two_do_not_wait_for_each_other() -> None:
+    gathering = Gathering()
+    _commit(gathering, 1.0, messages=2)
+    gathering.came()
+    assert gathering.due(1.0001) == 0
+    _commit(gathering, 1.001, messages=0, meanwhile=1)
+    assert gathering.due(1.0011) == 0
+
+
 def test_senders_that_were_answered_together_are_expected_together() -> None:
     gathering = Gathering()
     _commit(gathering, 1.0, messages=3)
