@@ -19,14 +19,15 @@ from gateway.rfc.address.header import Mailbox, lines, parse
 from gateway.rfc.address.tokens import scan
 
 # A list of addresses none of which can change: atoms, a domain with a dot, phrases and comments without surprises.
-_BLANK = rb"(?:[ \t]|\r\n(?=[ \t]))*+"
+_BLANK = rb"(?>(?:[ \t]++|\r\n(?=[ \t]))*)"
 _ATOM = rb"[A-Za-z0-9#$&'*+/=?^_`{|}~\-\x80-\xff]++"
-_SIMPLE = rb"%s(?:\.%s)*+@[A-Za-z0-9_\-]++(?:\.[A-Za-z0-9_\-]++)++" % (_ATOM, _ATOM)
-_PHRASE = rb'(?:[^"(),:;<>@\\\[\]\r\n]++|\r\n(?=[ \t])|"[^"\\\r\n]*+")*+'
-_COMMENT = rb"(?:\([^()\\\r\n]*+\)" + _BLANK + rb")?+"
+_SIMPLE = rb"%s(?>(?:\.%s)*)@[A-Za-z0-9_\-]++(?>(?:\.[A-Za-z0-9_\-]++)+)" % (_ATOM, _ATOM)
+_PHRASE = rb'(?>(?:[^"(),:;<>@\\\[\]\r\n]++|\r\n(?=[ \t])|"[^"\\\r\n]*+")*)'
+_COMMENT = rb"(?>(?:\([^()\\\r\n]*+\)" + _BLANK + rb")?)"
 _ITEM = rb"%s(?:%s|%s<%s>)%s%s" % (_BLANK, _SIMPLE, _PHRASE, _SIMPLE, _BLANK, _COMMENT)
 _HEADER = re.compile(
-    rb"\n(%s)[ \t]*+:(?!%s(?:,%s)*+\r\n(?![ \t]))((?:[^\n]|\n[ \t])*+)(?=\n)" % (b"|".join(NAMES), _ITEM, _ITEM),
+    rb"\n(%s)[ \t]*+:(?!%s(?>(?:,%s)*)\r\n(?![ \t]))((?>(?:[^\n]++|\n[ \t])*))(?=\n)"
+    % (b"|".join(NAMES), _ITEM, _ITEM),
     re.IGNORECASE,
 )
 _RECIPIENTS = frozenset(b"to cc bcc resent-reply-to resent-to resent-cc resent-bcc apparently-to".split())

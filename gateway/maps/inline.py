@@ -13,7 +13,7 @@ from gateway.model.errors import ConfigError
 
 # Blanks and equals signs inside double quotes belong to the key, and a backslash to the character behind it.
 _ENTRY = re.compile(
-    rf'[{BLANKS}]*(?P<key>(?:[^{BLANKS}="\\]|\\.|"(?:[^"\\]|\\.)*+")++)[{BLANKS}]*=(?P<value>.*)', re.DOTALL
+    rf'[{BLANKS}]*(?P<key>(?>(?:[^{BLANKS}="\\]++|\\.|"(?>(?:[^"\\]++|\\.)*)")+))[{BLANKS}]*=(?P<value>.*)', re.DOTALL
 )
 EXPECTED = "expected key=value or { key = value }"
 

@@ -26,7 +26,7 @@ ROUNDS_LIMIT = 50
 """Domains of ours that one address may name; each costs a look at the whole of it."""
 _AT, _EMPTY = Token("@", "@"), Token(QUOTED, "")
 _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
-_HOST = re.compile(rf"(?![0-9.]+\Z)(?=.{{1,255}}\Z){_LABEL}(?:\.{_LABEL})*+")
+_HOST = re.compile(rf"(?![0-9.]+\Z)(?=.{{1,255}}\Z){_LABEL}(?>(?:\.{_LABEL})*)")
 
 
 class LocalRouting:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from gateway.config import Config
 
 _AT, _DOT, _EMPTY = Token("@", "@"), Token(".", "."), Token(QUOTED, "")
-_PLAIN = re.compile(r"[A-Za-z0-9_+=\-]++(?:\.[A-Za-z0-9_+=\-]++)*+")
+_PLAIN = re.compile(r"[A-Za-z0-9_+=\-]++(?>(?:\.[A-Za-z0-9_+=\-]++)*)")
 """A local part that can hold no operator."""
-_PLAIN_ADDRESS = re.compile(rf"{_PLAIN.pattern}(?:@[A-Za-z0-9_\-]++(?:(\.[A-Za-z0-9_\-]++)++|()))?+")
+_PLAIN_ADDRESS = re.compile(rf"{_PLAIN.pattern}(?>(?:@[A-Za-z0-9_\-]++(?:(?>(\.[A-Za-z0-9_\-]++)+)|()))?)")
 """The same with a domain, if any, of two labels or more (group 1) or of one (group 2)."""
 
 

@@ -12,7 +12,7 @@ from gateway.model.errors import RemoteProtocolError
 
 _XTEXT_HEX = re.compile(rb"\+([0-9A-F]{2})")
 _ESCAPED = re.compile(r"[^!-~]|[+=]")
-_XTEXT = re.compile(rb"(?:[!-*,-<>-~\x80-\xff]|\+[0-9A-F]{2})*+")
+_XTEXT = re.compile(rb"(?>(?:[!-*,-<>-~\x80-\xff]++|\+[0-9A-F]{2})*)")
 _ADDRESS_TYPE = re.compile(rb"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.]+")
 _NOTIFY = {b"SUCCESS": "SUCCESS", b"FAILURE": "FAILURE", b"DELAY": "DELAY"}
 _MAX_ENVID = 100  # RFC 3461 §4.4: decoded length

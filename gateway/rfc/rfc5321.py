@@ -17,22 +17,22 @@ from gateway.model.errors import RemoteProtocolError
 MAX_LOCAL = 512  # octets; RFC 5321 §4.5.3.1.1 wants 64 supported, VERP and SRS senders need more
 MAX_DOMAIN = 255  # RFC 5321 §4.5.3.1.2
 _ATEXT = rb"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\x80-\xff"
-_QUOTED = rb'"(?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*+"'
+_QUOTED = rb'"(?>(?:[^"\\\x00-\x1f\x7f]++|\\[^\x00-\x1f\x7f])*)"'
 _MAILBOX = re.compile(
-    rb"(?P<local>[" + _ATEXT + rb".]++|(?:[" + _ATEXT + rb".]++|" + _QUOTED + rb")++)"
+    rb"(?P<local>[" + _ATEXT + rb".]++|(?>(?:[" + _ATEXT + rb".]++|" + _QUOTED + rb")+))"
     rb"(?:@(?P<domain>\[[^\[\]\\\x00-\x20\x7f-\xff]++\]|[A-Za-z0-9_.\-\x80-\xff]++))?"
 )
-_ROUTE = re.compile(rb"(?:@[A-Za-z0-9_.\-\[\]]++[,:])++")
+_ROUTE = re.compile(rb"(?>(?:@[A-Za-z0-9_.\-\[\]]++[,:])+)")
 _LABEL = r"(?!-)[A-Za-z0-9_\-\u0080-\U0010ffff]{1,63}(?<!-)"
 _DOMAIN = re.compile(rf"(?![0-9.]+$){_LABEL}(?:\.{_LABEL})*\.?")
 _PATH_TOKEN = re.compile(
     rb"[ \t]*+("
-    rb'<(?:[^<>"\\]|' + _QUOTED + rb"|\\.)*+>"
-    rb'|(?:[^<> \t"\\]|' + _QUOTED + rb"|\\.)++"
+    rb'<(?>(?:[^<>"\\]++|' + _QUOTED + rb"|\\.)*)>"
+    rb'|(?>(?:[^<> \t"\\]++|' + _QUOTED + rb"|\\.)+)"
     rb")(?:[ \t]++(.*+))?",
     re.DOTALL,
 )
-_WORD = re.compile(rb'"((?:[^"\\]|\\.)*+)"|([^"]++)')
+_WORD = re.compile(rb'"((?>(?:[^"\\]++|\\.)*))"|([^"]++)')
 _QUOTED_PAIR = re.compile(rb"\\(.)")
 
 

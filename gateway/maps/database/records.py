@@ -28,7 +28,7 @@ _COLONS = (b": ", b":\t", b":\v", b":\f")
 """The end of a key that looks like one of aliases(5)."""
 
 # White space inside double quotes belongs to the key, and a backslash to the character behind it.
-_KEY = re.compile(rb'(?:[^\s"\\]|\\.|"(?:[^"\\]|\\.)*+")++\\?', re.DOTALL)
+_KEY = re.compile(rb'(?>(?:[^\s"\\]++|\\.|"(?>(?:[^"\\]++|\\.)*)")+)\\?', re.DOTALL)
 _IGNORED = " -- ignoring this line"
 
 

@@ -16,7 +16,7 @@ NAMES = (
     b"from sender reply-to to cc bcc resent-from resent-sender resent-reply-to resent-to resent-cc resent-bcc "
     b"apparently-to disposition-notification-to errors-to mail-followup-to return-path return-receipt-to"
 ).split()
-FIELD = re.compile(rb"(?<![^\n])(%s)[ \t]*+:((?:[^\n]|\n[ \t])*+)(?=\n)" % b"|".join(NAMES), re.IGNORECASE)
+FIELD = re.compile(rb"(?<![^\n])(%s)[ \t]*+:((?>(?:[^\n]++|\n[ \t])*))(?=\n)" % b"|".join(NAMES), re.IGNORECASE)
 """A field of a header block up to its last LF, which is not part of it: name, and value with its CR."""
 
 

@@ -12,7 +12,7 @@ from gateway.model.address import Address
 from gateway.rfc.address.tokens import internal, scan
 
 _ATEXT = r'[^\x00-\x20\x7f()<>@,;:\\".\[\]]++'
-_DOT_STRING = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*+")
+_DOT_STRING = re.compile(rf"{_ATEXT}(?>(?:\.{_ATEXT})*)")
 _ESCAPED = re.compile(r'["\\\r]')
 
 

@@ -14,11 +14,11 @@ from typing import NamedTuple
 ATOM, QUOTED, LITERAL, COMMENT = "atom", "quoted", "literal", "comment"
 WORDS = frozenset((ATOM, QUOTED, LITERAL))
 _TOKEN = re.compile(
-    r'[ \t\r\n]++|(?P<quoted>"(?:[^"\\]|\\.)*+\\?"?)|(?P<literal>\[(?:[^\]\\]|\\.)*+\\?\]?)|(?P<comment>\()'
-    r'|(?P<operator>[),.:;<>@\]%!|])|(?P<atom>(?:[^ \t\r\n"(),.:;<>@\[\]%!|\\]|\\.)++\\?|\\)',
+    r'[ \t\r\n]++|(?P<quoted>"(?>(?:[^"\\]++|\\.)*)\\?"?)|(?P<literal>\[(?>(?:[^\]\\]++|\\.)*)\\?\]?)|(?P<comment>\()'
+    r'|(?P<operator>[),.:;<>@\]%!|])|(?P<atom>(?>(?:[^ \t\r\n"(),.:;<>@\[\]%!|\\]++|\\.)+)\\?|\\)',
     re.DOTALL,
 )
-_PARENTHESIS = re.compile(r"[^()\\]*+(?:\\.[^()\\]*+)*+(?:[()]|\\?\Z)", re.DOTALL)
+_PARENTHESIS = re.compile(r"[^()\\]*+(?>(?:\\.[^()\\]*+)*)(?:[()]|\\?\Z)", re.DOTALL)
 _PAIR = re.compile(r"\\(.?)", re.DOTALL)
 # Characters that turn an atom into a quoted string when a backslash stood before them.
 _SPECIAL = re.compile(r'[\x00-\x20\x7f()<>@,;:\\".\[\]%!|]')
