@@ -316,10 +316,12 @@ class Cleanup:
     def _trace(self, envelope: Envelope, recipient: str, protocol: str, uid: int) -> bytes:
         """The Received header."""
         date = self._date.text(envelope.arrival)
-        names = {"hostname": self._hostname, "mail_name": self._mail_name}
+        hostname, mail_name = self._hostname, self._mail_name
         if uid >= 0:
-            return received_local(envelope, uid=uid, date=date, **names)
-        return received_header(envelope, recipient=recipient, protocol=protocol, date=date, **names)
+            return received_local(envelope, hostname=hostname, mail_name=mail_name, uid=uid, date=date)
+        return received_header(
+            envelope, recipient=recipient, hostname=hostname, mail_name=mail_name, protocol=protocol, date=date
+        )
 
     def _complete_head(self, draft: Draft, facts: HeadFacts, trace: bytes, *, is_local: bool) -> None:
         envelope, content = draft.envelope, draft.content

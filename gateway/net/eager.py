@@ -1,9 +1,10 @@
 """Run a coroutine without a Task for as long as it does not wait.
 
 Most policy never waits: in-memory tables, sync plugins. A Task for each command would cost more than the work. So the
-shell starts the coroutine itself, and only when it really suspends is the rest handed to a Task.
+shell starts the coroutine itself, and only when it really suspends is the rest handed to a Task. Waiting for an
+:class:`~gateway.net.acknowledgement.Acknowledgement`, as every message does, needs no Task either.
 
-Until the first suspension there is no current task: code on that path must not use ``asyncio.timeout`` or
+Until the first other suspension there is no current task: code on that path must not use ``asyncio.timeout`` or
 ``asyncio.current_task`` itself; whoever needs a deadline wraps the waiting part with :func:`with_deadline`, which gives
 it a Task of its own.
 """
@@ -13,9 +14,18 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+
+from gateway.net.acknowledgement import Acknowledgement
 
 T = TypeVar("T")
+
+
+class Running(Protocol):
+    """What :func:`start_acknowledged` leaves behind when a coroutine waits."""
+
+    def cancel(self) -> object:
+        """End the coroutine with CancelledError, where it waits."""
 
 
 @types.coroutine
@@ -40,6 +50,52 @@ def _resume(coro: Coroutine[Any, Any, T], waiting_for: Any) -> Generator[Any, An
 async def _finish(coro: Coroutine[Any, Any, T], waiting_for: Any, done: Callable[[T], None]) -> None:
     """Finish the coroutine and tell its result at once: a callback of the Task would cost a turn of the loop."""
     done(await _resume(coro, waiting_for))
+
+
+class _Listening:
+    """A coroutine that waits for an acknowledgement."""
+
+    __slots__ = ("_acknowledgement", "_coro", "_done", "_failed", "_loop", "_task")
+
+    def __init__(
+        self,
+        coro: Coroutine[Any, Any, Any],
+        done: Callable[[Any], None],
+        failed: Callable[[BaseException], None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._coro, self._done, self._failed, self._loop = coro, done, failed, loop
+        self._acknowledgement: Acknowledgement | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def listen(self, acknowledgement: Acknowledgement) -> None:
+        acknowledgement._asyncio_future_blocking = False  # as a Task says that it has taken the future
+        acknowledgement.listener = self._go_on
+        self._acknowledgement = acknowledgement
+
+    def _go_on(self) -> None:
+        """The acknowledgement is there: its ``await`` raises what it failed with."""
+        self._acknowledgement = None
+        try:
+            waiting_for = self._coro.send(None)
+        except StopIteration as stop:
+            try:
+                self._done(stop.value)
+            except Exception as exc:  # it is not the fault of whoever settled the acknowledgement
+                self._failed(exc)
+        except BaseException as exc:
+            self._failed(exc)
+        else:
+            if type(waiting_for) is Acknowledgement:
+                self.listen(waiting_for)
+            else:
+                self._task = _task(self._coro, waiting_for, self._done, self._failed, self._loop)
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        elif self._acknowledgement is not None and self._acknowledgement.cancel():
+            self._go_on()
 
 
 def start(
@@ -67,6 +123,43 @@ def start(
     except BaseException as exc:
         failed(exc)
         return None
+    return _task(coro, waiting_for, done, failed, loop)
+
+
+def start_acknowledged(
+    coro: Coroutine[Any, Any, T],
+    done: Callable[[T], None],
+    failed: Callable[[BaseException], None],
+    loop: asyncio.AbstractEventLoop,
+) -> Running | None:
+    """As :func:`start`, but waiting for an :class:`Acknowledgement` takes no Task.
+
+    Returns:
+        None when the coroutine has ended, else what finishes it; the caller keeps a reference to it.
+    """
+    try:
+        waiting_for = coro.send(None)
+    except StopIteration as stop:
+        done(stop.value)
+        return None
+    except BaseException as exc:
+        failed(exc)
+        return None
+    if type(waiting_for) is not Acknowledgement:
+        return _task(coro, waiting_for, done, failed, loop)
+    listening = _Listening(coro, done, failed, loop)
+    listening.listen(waiting_for)
+    return listening
+
+
+def _task(
+    coro: Coroutine[Any, Any, T],
+    waiting_for: Any,
+    done: Callable[[T], None],
+    failed: Callable[[BaseException], None],
+    loop: asyncio.AbstractEventLoop,
+) -> asyncio.Task[None]:
+    """A Task for a coroutine that has already yielded ``waiting_for``."""
     task = loop.create_task(_finish(coro, waiting_for, done))
 
     def settle(task: asyncio.Task[None]) -> None:

@@ -1,12 +1,10 @@
-"""The replies an SMTP server session gives by itself, and how any reply looks on the wire.
+"""The replies an SMTP server session gives by itself.
 
 Texts are what Postfix 3.7 says in the same place, so that log digesters and people recognise them. Source: RFC 5321
 §4.2, RFC 2034.
 """
 
 from __future__ import annotations
-
-from functools import lru_cache
 
 from gateway.model.reply import Reply
 
@@ -70,16 +68,3 @@ def too_many_errors(hostname: str) -> Reply:
 def access_denied(client_label: str) -> Reply:
     """What every command but QUIT gets after a banner that was a refusal."""
     return Reply(503, f"Error: access denied for {client_label}", "5.7.0")
-
-
-@lru_cache(maxsize=512)
-def wire(reply: Reply) -> bytes:
-    """The reply as octets: one line a text line, none of them able to start another reply.
-
-    CR and NUL in a text (plugins and tables may have got it from the client) become ``?``. Memory: the latest 512.
-    """
-    head = f"{reply.code}%s{reply.enhanced} " if reply.enhanced else f"{reply.code}%s"
-    lines = reply.text.replace("\r", "?").replace("\0", "?").split("\n")
-    more, last = head.replace("%s", "-"), head.replace("%s", " ")
-    text = "".join([f"{more}{line}\r\n" for line in lines[:-1]]) + f"{last}{lines[-1]}\r\n"
-    return text.encode("utf-8", "surrogateescape")

@@ -319,7 +319,7 @@ class ServerSession(SessionBase):
         if reply.code < 400:
             self._count[0] = min(self._count[0] + 1, self._count[1])
             self.error_count = self._junk_count = 0
-        self._say(reply)
+        self._say(reply, is_unique=True)  # it names the message
 
 
 _NEXT: list[Callable[[ServerSession], Event | Wait | None]] = [ServerSession._next_command] * len(State)

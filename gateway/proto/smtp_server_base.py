@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gateway.model.reply import Reply
 from gateway.proto import smtp_events as events
-from gateway.proto import smtp_replies as replies
+from gateway.proto.reply_wire import kept_wire, wire
 from gateway.proto.smtp_events import NEED_DATA, Event, Wait
 from gateway.proto.smtp_intake import Intake
 from gateway.proto.smtp_rules import ROWS, UNKNOWN, State
@@ -166,9 +166,9 @@ class SessionBase:
         self._say(reply)
         return events.Refused(reply, verb, argument, ends_transaction)
 
-    def _say(self, reply: Reply) -> None:
+    def _say(self, reply: Reply, *, is_unique: bool = False) -> None:
         """Queue a reply; 421, 521 and replies that ask for it end the session."""
-        self._out += replies.wire(reply)
+        self._out += wire(reply) if is_unique else kept_wire(reply)
         if self.error_count > self.settings.soft_error_limit:
             self._throttle = 1
         if reply.close or reply.code in _HANGUP_CODES:

@@ -15,7 +15,7 @@ from gateway.model.client import Client
 from gateway.model.errors import GatewayError
 from gateway.model.reply import Reply
 from gateway.model.session import Session
-from gateway.net.eager import start
+from gateway.net.eager import Running, start, start_acknowledged
 from gateway.net.outbox import Outbox
 from gateway.proto import smtp_events as ev
 from gateway.proto.proxy import ProxyHeader, ProxyParser
@@ -61,7 +61,7 @@ class SmtpdProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._session: ServerSession | None = None
         self._conversation: Conversation | None = None
-        self._task: asyncio.Task[Any] | None = None
+        self._task: Running | None = None
         self._limit_s = service.timeout_s  # of silence
         self._proxy: ProxyParser | None = None
         self._pending = b""
@@ -227,7 +227,7 @@ class SmtpdProtocol(asyncio.Protocol):
                         return
                     else:
                         self._is_busy = True
-                        self._track(start(answer, self._answered, self._failed, self._loop))
+                        self._track(start_acknowledged(answer, self._answered, self._failed, self._loop))
                     if session.is_drained:
                         break
                     if session.unsent_bytes > _WRITE_BYTES:
@@ -267,7 +267,7 @@ class SmtpdProtocol(asyncio.Protocol):
         session.become(await self._service.settings_as(client, session.settings), client.label)
         return reply
 
-    def _track(self, task: asyncio.Task[Any] | None) -> None:
+    def _track(self, task: Running | None) -> None:
         """Keep the task of an answer that takes time. What comes meanwhile is read once, then left to the kernel."""
         if task is not None:
             self._task = task

@@ -16,6 +16,7 @@ import msgspec
 from gateway.model.content import Content
 from gateway.model.envelope import Envelope
 from gateway.model.errors import RemoteProtocolError, SpoolError, SpoolFull, SpoolUnavailable
+from gateway.net.acknowledgement import Acknowledgement
 from gateway.spool.frames import FrameReader, decode_response, encode_frame
 from gateway.spool.interface import Log
 from gateway.spool.records import encode_envelope
@@ -32,7 +33,7 @@ class _Request(NamedTuple):
     number: int
     deadline: float
     frame: bytearray
-    future: asyncio.Future[None]
+    acknowledgement: Acknowledgement
 
 
 class SpoolClient:
@@ -56,6 +57,7 @@ class SpoolClient:
         max_in_flight_bytes: int = MAX_IN_FLIGHT_BYTES,
     ) -> None:
         self._path, self._timeout_s, self._log, self._max_in_flight = path, submit_timeout_s, log, max_in_flight_bytes
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._number = 0
         self._waiting: deque[_Request] = deque()
         self._sent: dict[int, _Request] = {}
@@ -67,15 +69,17 @@ class SpoolClient:
         self._deadlines: deque[_Request] = deque()
         self._is_closed = False
 
-    def submit(self, envelope: Envelope, content: Content) -> asyncio.Future[None]:
-        """Hand over one message; the future resolves once it is durable.
+    def submit(self, envelope: Envelope, content: Content) -> Acknowledgement:
+        """Hand over one message; the acknowledgement comes once it is durable.
 
         Raises:
             SpoolFull: no room. SpoolError: it failed. In both cases nothing is stored.
             SpoolUnavailable: no answer in time, or the connection was lost before it; leave a body file alone.
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        acknowledgement = Acknowledgement(loop=loop)
         self._number += 1
         try:
             if self._is_closed:
@@ -84,16 +88,16 @@ class SpoolClient:
                 Submit(self._number, encode_envelope(envelope), content.head, content.body, content.is_headless)
             )
         except (SpoolError, OverflowError, msgspec.MsgspecError) as exc:
-            future.set_exception(exc if isinstance(exc, SpoolError) else SpoolError(str(exc)))
-            return future
-        request = _Request(self._number, loop.time() + self._timeout_s, frame, future)
+            acknowledgement.settle(exc if isinstance(exc, SpoolError) else SpoolError(str(exc)))
+            return acknowledgement
+        request = _Request(self._number, loop.time() + self._timeout_s, frame, acknowledgement)
         self._waiting.append(request)
         self._deadlines.append(request)
         if self._pump_handle is None:
             self._pump_handle = loop.call_soon(self._pump)
         if self._deadline_handle is None:
             self._deadline_handle = loop.call_at(request.deadline, self._expire)
-        return future
+        return acknowledgement
 
     def _pump(self) -> None:
         """Send what may be sent, all of this turn of the loop in one write."""
@@ -105,7 +109,7 @@ class SpoolClient:
         frames = []
         while self._waiting and self._in_flight < self._max_in_flight:
             request = self._waiting.popleft()
-            if not request.future.done():
+            if not request.acknowledgement.done():
                 self._sent[request.number] = request
                 self._in_flight += len(request.frame)
                 frames.append(request.frame)
@@ -135,13 +139,12 @@ class SpoolClient:
         self._deadline_handle = None
         loop = asyncio.get_running_loop()
         now = loop.time()
-        while self._deadlines and (self._deadlines[0].future.done() or self._deadlines[0].deadline <= now):
-            future = self._deadlines.popleft().future
-            if not future.done():
-                future.set_exception(SpoolUnavailable(f"no answer from the spool within {self._timeout_s:g}s"))
-        while self._waiting and self._waiting[0].future.done():
+        while self._deadlines and (self._deadlines[0].acknowledgement.done() or self._deadlines[0].deadline <= now):
+            late = self._deadlines.popleft()
+            late.acknowledgement.settle(SpoolUnavailable(f"no answer from the spool within {self._timeout_s:g}s"))
+        while self._waiting and self._waiting[0].acknowledgement.done():
             self._waiting.popleft()
-        if self._deadlines:
+        if self._deadlines and self._deadline_handle is None:
             self._deadline_handle = loop.call_at(self._deadlines[0].deadline, self._expire)
 
     # -- for the connection -------------------------------------------------------------------------------------------
@@ -155,17 +158,16 @@ class SpoolClient:
         if request is None:
             raise RemoteProtocolError(f"an answer to request {answer.number}, which is not open")
         self._in_flight -= len(request.frame)
-        if request.future.done():
-            return  # it came too late; the message is stored, its sender will send it again
+        # One that is settled came too late; the message is stored, its sender will send it again.
         if answer.result is Result.OK:
-            request.future.set_result(None)
+            request.acknowledgement.settle()
         else:
             kind = SpoolFull if answer.result is Result.FULL else SpoolError
-            request.future.set_exception(kind(answer.text))
+            request.acknowledgement.settle(kind(answer.text))
 
     def _received(self) -> None:
         """Answers came: there may be room for more, and the oldest deadlines may be done with."""
-        while self._deadlines and self._deadlines[0].future.done():
+        while self._deadlines and self._deadlines[0].acknowledgement.done():
             self._deadlines.popleft()
         if self._waiting and self._pump_handle is None:
             self._pump()
@@ -176,8 +178,7 @@ class SpoolClient:
         self._connection = None
         lost, self._sent, self._in_flight = self._sent, {}, 0
         for request in lost.values():
-            if not request.future.done():
-                request.future.set_exception(SpoolUnavailable(f"connection to the spool lost: {reason}"))
+            request.acknowledgement.settle(SpoolUnavailable(f"connection to the spool lost: {reason}"))
         if lost and self._log is not None:
             self._log.warning(f"connection to the spool lost with {len(lost)} messages unanswered: {reason}")
         if not self._is_closed:
@@ -194,8 +195,7 @@ class SpoolClient:
             self._connecting.cancel()
             await asyncio.wait((self._connecting,))
         for request in [*self._waiting, *self._sent.values()]:
-            if not request.future.done():
-                request.future.set_exception(SpoolUnavailable("the spool client is closed"))
+            request.acknowledgement.settle(SpoolUnavailable("the spool client is closed"))
         self._waiting.clear()
         self._sent.clear()
         self._deadlines.clear()

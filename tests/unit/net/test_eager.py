@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.net.eager import start, with_deadline
+from gateway.net.acknowledgement import Acknowledgement
+from gateway.net.eager import Running, start, start_acknowledged, with_deadline
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 every_loop = pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"])
@@ -140,3 +141,154 @@ def test_a_deadline_passes_results_and_errors_on() -> None:
         return await with_deadline(asyncio.sleep(0, 3), 5)
 
     assert asyncio.run(main()) == 3
+
+
+def _listening(outcome: Outcome, coro: Coroutine[Any, Any, Any]) -> Running | None:
+    return start_acknowledged(coro, outcome.results.append, outcome.errors.append, asyncio.get_running_loop())
+
+
+@every_loop
+def test_an_acknowledgement_is_told_at_once_and_without_a_task(new_loop: Any) -> None:
+    async def main() -> None:
+        outcome, acknowledgement = Outcome(), Acknowledgement()
+        before = asyncio.all_tasks()
+
+        async def waits() -> str:
+            await acknowledgement
+            return "durable"
+
+        assert _listening(outcome, waits()) is not None
+        assert outcome.results == [] and asyncio.all_tasks() == before
+        acknowledgement.settle()
+        assert (outcome.results, outcome.errors) == (["durable"], [])
+        acknowledgement.settle(ValueError("too late"))
+        assert acknowledgement.result() is None
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main())
+
+
+@every_loop
+def test_an_acknowledgement_that_fails_raises_where_it_is_awaited(new_loop: Any) -> None:
+    async def main() -> None:
+        outcome, acknowledgement = Outcome(), Acknowledgement()
+
+        async def waits() -> str:
+            try:
+                await acknowledgement
+            except ValueError as exc:
+                return f"caught {exc}"
+            return "?"
+
+        _listening(outcome, waits())
+        acknowledgement.settle(ValueError("no room"))
+        assert (outcome.results, outcome.errors) == (["caught no room"], [])
+
+        never = Acknowledgement()
+
+        async def lets_through() -> None:
+            await never
+
+        _listening(outcome, lets_through())
+        never.settle(ValueError("no answer"))
+        assert [str(error) for error in outcome.errors] == ["no answer"]
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main())
+
+
+@every_loop
+def test_waiting_again_and_for_something_else(new_loop: Any) -> None:
+    async def main() -> None:
+        outcome, first, second = Outcome(), Acknowledgement(), Acknowledgement()
+        over = asyncio.Event()
+
+        async def waits() -> int:
+            await first
+            await second
+            await asyncio.sleep(0)
+            async with asyncio.timeout(5):  # needs the Task that it got for the sleep
+                await over.wait()
+            return 4
+
+        _listening(outcome, waits())
+        first.settle()
+        second.settle()
+        over.set()
+        while not outcome.results:
+            await asyncio.sleep(0)
+        assert (outcome.results, outcome.errors) == ([4], [])
+        assert _listening(outcome, _value(first)) is None, "it never waited"
+        assert outcome.results == [4, 7]
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main())
+
+
+async def _value(acknowledgement: Acknowledgement) -> int:
+    await acknowledgement
+    return 7
+
+
+@every_loop
+def test_cancelling_what_listens_runs_its_clean_up_at_once(new_loop: Any) -> None:
+    ended: list[str] = []
+
+    async def main() -> None:
+        outcome, acknowledgement, other = Outcome(), Acknowledgement(), Acknowledgement()
+
+        async def waits() -> None:
+            try:
+                await acknowledgement
+            finally:
+                ended.append("finally")
+
+        running = _listening(outcome, waits())
+        assert running is not None
+        running.cancel()
+        assert acknowledgement.cancelled() and ended == ["finally"]
+        assert [type(error) for error in outcome.errors] == [asyncio.CancelledError]
+        acknowledgement.settle()
+        running.cancel()
+        assert len(outcome.errors) == 1
+
+        async def sleeps() -> None:
+            await other
+            await asyncio.Event().wait()
+
+        running = _listening(outcome, sleeps())
+        assert running is not None
+        other.settle()
+        running.cancel()
+        while len(outcome.errors) < 2:
+            await asyncio.sleep(0)
+        assert type(outcome.errors[1]) is asyncio.CancelledError
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main())
+
+
+def test_a_listener_that_fails_does_not_fail_who_settles() -> None:
+    async def main() -> None:
+        acknowledgement = Acknowledgement()
+        errors: list[BaseException] = []
+
+        def done(result: int) -> None:
+            raise LookupError("a bug")
+
+        start_acknowledged(_value(acknowledgement), done, errors.append, asyncio.get_running_loop())
+        acknowledgement.settle()
+        assert [str(error) for error in errors] == ["a bug"]
+
+    asyncio.run(main())
+
+
+def test_a_task_may_wait_for_an_acknowledgement_too() -> None:
+    async def main() -> int:
+        acknowledgement = Acknowledgement()
+        task = asyncio.create_task(_value(acknowledgement))
+        await asyncio.sleep(0)
+        acknowledgement.settle()
+        return await task
+
+    assert asyncio.run(main()) == 7

@@ -12,6 +12,7 @@ from gateway.model.errors import LocalProtocolError
 from gateway.model.reply import Reply
 from gateway.proto import smtp_events as events
 from gateway.proto import smtp_replies as replies
+from gateway.proto.reply_wire import wire
 from gateway.proto.smtp_events import NEED_DATA, PAUSED
 from gateway.proto.smtp_rules import COMMAND_STATES, ROWS, RULES, State
 from gateway.proto.smtp_server import MAX_BUFFERED, ServerSession
@@ -217,7 +218,7 @@ def test_some_banners_hang_up(reply: Reply) -> None:
     session = ServerSession(SETTINGS)
     session.greet(reply)
     assert session.next_event() == events.Hangup(reply)
-    assert session.data_to_send() == replies.wire(reply)
+    assert session.data_to_send() == wire(reply)
 
 
 @pytest.mark.parametrize("reply", [Reply(421, "Busy", "4.7.0"), Reply(521, "Never"), Reply(250, "Ok", close=True)])
@@ -227,7 +228,7 @@ def test_policy_can_hang_up_anywhere(reply: Reply) -> None:
         seen = talk(session, b"VRFY x@y.example\r\n", answer=reply)
         assert seen[-1] == events.Hangup(reply)
         assert session.next_event() == events.Hangup(reply)
-        assert session.data_to_send() == replies.wire(reply)
+        assert session.data_to_send() == wire(reply)
         session.receive_data(b"NOOP\r\n")
         assert session.next_event() == events.Hangup(reply)
 
