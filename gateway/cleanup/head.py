@@ -15,8 +15,9 @@ _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
 _FOLD = (32, 9)
 # The usual case in one go; \n ends a line here, for CR without LF cannot be in it.
 _GOOD_BLOCK = re.compile(rb"(?:[!-9;-~]+[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*)*")
-_NAME = re.compile(rb"^([!-9;-~]+)[ \t]*:", re.MULTILINE)
-_MESSAGE_ID = re.compile(rb"^message-id[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE | re.IGNORECASE)
+# Of a block in lower case with a line feed before it: a search for an octet is quicker than one for a line's start.
+_NAME = re.compile(rb"\n([!-9;-~]++)[ \t]*+:")
+_MESSAGE_ID = re.compile(rb"\nmessage-id[ \t]*+:((?:[^\n]++|\n[ \t])*)")
 
 
 def split_head(data: bytes, *, is_whole: bool = True) -> Content:
@@ -62,10 +63,12 @@ def _first_bad_line(head: bytes) -> int | None:
 
 def examine(head: bytes) -> HeadFacts:
     """Read names, Message-ID and the number of hops. Cost: O(len(head))."""
-    names = _NAME.findall(head.lower())
+    lowered = b"\n" + head.lower()
+    names = _NAME.findall(lowered)
     message_id = ""
-    if b"message-id" in names and (match := _MESSAGE_ID.search(head)):
-        message_id = b" ".join(match[1].split()).decode("utf-8", "replace")
+    if match := _MESSAGE_ID.search(lowered):
+        value = head[match.start(1) - 1 : match.end(1) - 1]
+        message_id = b" ".join(value.split()).decode("utf-8", "replace")
     return HeadFacts(message_id, names.count(b"received"), frozenset(names))
 
 
