@@ -146,12 +146,7 @@ def describe(role: str, pid: int, code: int) -> str:
 
 def worker_environment(imported: tuple[str, ...]) -> dict[str, str]:
     """Environment of workers: what export_environment names (``NAME`` passes on, ``NAME=value`` sets), and PATH."""
-    environment = {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        # libuv would hand each epoll_ctl to an io_uring, a system call of its own: smtpd used less system time without
-        # it in each of three pairs of short runs; the rate did not show it.
-        "UV_USE_IO_URING": "0",
-    }
+    environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
     for entry in imported:
         name, equals, value = entry.partition("=")
         if equals:
