@@ -84,7 +84,7 @@ def _cell(text: str) -> str:
 
 def _transports() -> str:
     names = sorted(f"| `<name>_{suffix}` | `${fallback}` |\n" for suffix, fallback in SUFFIXES.items())
-    names.append(f"| `<name>_{TIME_LIMIT}` of pipe and spawn rows | `${TIME_LIMIT_DEFAULT}` |\n")
+    names.append(f"| `<name>_{TIME_LIMIT}` of pipe, spawn and plugins' rows | `${TIME_LIMIT_DEFAULT}` |\n")
     return _TRANSPORTS + "".join(names)
 
 

@@ -84,8 +84,9 @@ class Specs:
         When:     at (re)load, scheduler process.
         Args:     register: ``register(command, factory)``; factory(config, name) returns a
                   ``gateway.transport.Transport``.
-        Raises:   anything stops the start, with the plugin's name.
-        Postfix:  master(5).
+        Raises:   anything stops the start, with the plugin's name. What a delivery raises, or one that takes longer
+                  than ``<name>_time_limit`` (``command_time_limit``), defers the mail.
+        Postfix:  master(5), transport_time_limit.
         """
 
     @hookspec

@@ -36,6 +36,7 @@ from gateway.transport.discard import DiscardTransport
 from gateway.transport.error import ErrorTransport
 from gateway.transport.generic import GenericMaps
 from gateway.transport.smtp import SmtpTransport
+from gateway.transport.timed import TimedTransport
 
 _CLOSE_S = 1.0
 """Longest that a transport may take to close."""
@@ -104,7 +105,7 @@ def _make_transport(
                 raise
             except Exception as exc:
                 raise ConfigError(f"transport {row.name}: {type(exc).__name__}: {exc}", line=row.line) from exc
-            return transport
+            return TimedTransport(transport, config, row.name)
         case _:
             return None
 

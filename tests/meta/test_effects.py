@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway.config.expansion import referenced
 from gateway.config.known import default_registry
-from gateway.config.known.transport import SUFFIXES
+from gateway.config.known.transport import SUFFIXES, TIME_LIMIT, TIME_LIMIT_DEFAULT
 
 ROOT = Path(__file__).parents[2]
 REGISTRY = default_registry()
@@ -34,6 +34,8 @@ def candidates(file: str, node: ast.AST) -> Iterator[str]:
                 "gateway/transport/"
             ):  # the settings of both clients are read by what follows the prefix
                 yield from (f"smtp_{text}", f"lmtp_{text}")
+            if text == TIME_LIMIT:
+                yield TIME_LIMIT_DEFAULT
             if text in SUFFIXES:
                 yield SUFFIXES[text]
                 yield from (name for name in NAMES if name.endswith(f"_{text}"))

@@ -58,7 +58,7 @@ _WITHOUT_EFFECT: tuple[tuple[str, str], ...] = (
     (
         "nothing is delivered to local users, files or commands yet",
         """allow_mail_to_commands allow_mail_to_files biff command_execution_directory command_expansion_filter
-        command_time_limit default_privs deliver_lock_attempts deliver_lock_delay execution_directory_expansion_filter
+        default_privs deliver_lock_attempts deliver_lock_delay execution_directory_expansion_filter
         expand_owner_alias fallback_transport fallback_transport_maps forward_expansion_filter forward_path
         frozen_delivered_to home_mailbox local_command_shell local_delivery_status_filter luser_relay
         mail_spool_directory mailbox_command mailbox_command_maps mailbox_delivery_lock mailbox_size_limit

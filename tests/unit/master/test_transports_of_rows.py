@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from gateway.proto.smtp_client import Verb
 from gateway.scheduler.settings import transport_settings
 from gateway.transport.base import Transport
 from gateway.transport.smtp import SmtpTransport
+from gateway.transport.timed import TimedTransport
 
 ROWS = """\
 smtp unix - - n - - smtp
@@ -70,3 +72,44 @@ def test_pickup_sees_the_settings_of_its_row() -> None:
     assert pickup_config(Config.from_settings(settings, row)).text("content_filter") == ""
     with pytest.raises(ConfigError, match="unknown option"):
         pickup_config(Config.from_settings({"receive_override_options": "nothing"}))
+
+
+PLUGIN = """
+import asyncio
+
+from gateway.hooks import hookimpl
+
+
+class Hangs:
+    def __init__(self, config, name):
+        pass
+
+    async def deliver(self, request):
+        await asyncio.get_running_loop().create_future()
+
+
+class Plugin:
+    @hookimpl
+    def transports(self, register):
+        register("hangs", Hangs)
+"""
+
+
+def test_a_plugins_transport_has_the_time_limit_of_its_service(tmp_path: Path) -> None:
+    plugin = tmp_path / "hangs.py"
+    plugin.write_text(PLUGIN)
+    plugin.chmod(0o600)
+    rows = "odd unix - - n - - hangs\neven unix - - n - - hangs\n"
+    config = Config.from_settings({"plugins": f"{plugin}:Plugin", "odd_time_limit": "5s"}, rows)
+
+    async def make() -> dict[str, Transport]:
+        resolver = Resolver(config)
+        try:
+            return make_transports(config, PluginManager(config.words("plugins")), resolver, MailLog.memory())
+        finally:
+            await resolver.close()
+
+    made = asyncio.run(make())
+    limits = {name: each._limit_s for name, each in made.items() if isinstance(each, TimedTransport)}
+    assert limits == {"odd": 5.0, "even": 1000.0}
+    assert not config.warnings
