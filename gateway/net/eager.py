@@ -52,6 +52,20 @@ async def _finish(coro: Coroutine[Any, Any, T], waiting_for: Any, done: Callable
     done(await _resume(coro, waiting_for))
 
 
+_ENDED = object()
+
+
+def _step(coro: Coroutine[Any, Any, T], done: Callable[[T], None], failed: Callable[[BaseException], None]) -> Any:
+    """Run a coroutine to its next suspension; what it waits for, or _ENDED when its end was told."""
+    try:
+        return coro.send(None)
+    except StopIteration as stop:
+        done(stop.value)
+    except BaseException as exc:
+        failed(exc)
+    return _ENDED
+
+
 class _Listening:
     """A coroutine that waits for an acknowledgement."""
 
@@ -76,20 +90,17 @@ class _Listening:
     def _go_on(self) -> None:
         """The acknowledgement is there: its ``await`` raises what it failed with."""
         self._acknowledgement = None
+        waiting_for = _step(self._coro, self._tell, self._failed)
+        if type(waiting_for) is Acknowledgement:
+            self.listen(waiting_for)
+        elif waiting_for is not _ENDED:
+            self._task = _task(self._coro, waiting_for, self._done, self._failed, self._loop)
+
+    def _tell(self, result: Any) -> None:
         try:
-            waiting_for = self._coro.send(None)
-        except StopIteration as stop:
-            try:
-                self._done(stop.value)
-            except Exception as exc:  # it is not the fault of whoever settled the acknowledgement
-                self._failed(exc)
-        except BaseException as exc:
+            self._done(result)
+        except Exception as exc:  # it is not the fault of whoever settled the acknowledgement
             self._failed(exc)
-        else:
-            if type(waiting_for) is Acknowledgement:
-                self.listen(waiting_for)
-            else:
-                self._task = _task(self._coro, waiting_for, self._done, self._failed, self._loop)
 
     def cancel(self) -> None:
         if self._task is not None:
@@ -115,15 +126,8 @@ def start(
     Returns:
         None when the coroutine has ended, else the Task that finishes it; the caller keeps a reference to it.
     """
-    try:
-        waiting_for = coro.send(None)
-    except StopIteration as stop:
-        done(stop.value)
-        return None
-    except BaseException as exc:
-        failed(exc)
-        return None
-    return _task(coro, waiting_for, done, failed, loop)
+    waiting_for = _step(coro, done, failed)
+    return None if waiting_for is _ENDED else _task(coro, waiting_for, done, failed, loop)
 
 
 def start_acknowledged(
@@ -137,13 +141,8 @@ def start_acknowledged(
     Returns:
         None when the coroutine has ended, else what finishes it; the caller keeps a reference to it.
     """
-    try:
-        waiting_for = coro.send(None)
-    except StopIteration as stop:
-        done(stop.value)
-        return None
-    except BaseException as exc:
-        failed(exc)
+    waiting_for = _step(coro, done, failed)
+    if waiting_for is _ENDED:
         return None
     if type(waiting_for) is not Acknowledgement:
         return _task(coro, waiting_for, done, failed, loop)
