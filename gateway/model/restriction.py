@@ -176,6 +176,14 @@ class RestrictionContext(Protocol):
         """
         ...
 
+    def check(self, restrictions: str) -> None:
+        """Find out at (re)load what :meth:`apply` could not evaluate: for restrictions that a setting names.
+
+        Raises:
+            ConfigError: an unknown restriction, a missing argument, a table that cannot be opened.
+        """
+        ...
+
     async def apply(self, restrictions: str, session: Session, subject: Subject) -> Verdict | None:
         """Evaluate restrictions that a table gave (access(5), "restriction..."), with ``subject`` in their replies.
 

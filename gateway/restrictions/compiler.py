@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 
+from gateway.config.values import BadValue, split_words
 from gateway.model.errors import ConfigError
 from gateway.model.restriction import CLIENT, HELO, RECIPIENT, SENDER, RestrictionKind, Subject
 from gateway.restrictions.names import BUILT_IN, NOT_YET, OF_PLUGINS, OLD_NAMES, STOPS_STRANGERS, WARN_IF_REJECT
@@ -36,7 +37,7 @@ class Compiler:
     """
 
     def __init__(self, materials: Materials, registered: Mapping[str, object], apply: Apply) -> None:
-        self._materials, self._apply = materials, apply
+        self._materials, self._apply, self._is_checking = materials, apply, False
         self._timeout_s = materials.config.seconds("plugin_timeout")
         self._kinds: dict[str, BuiltIn | RestrictionKind] = dict(BUILT_IN)
         for name, kind in registered.items():
@@ -70,6 +71,18 @@ class Compiler:
             ConfigError: unknown name, missing argument, classes that contain each other, a table that cannot be opened.
         """
         return self._list(words, parameter, subject, is_runtime=is_runtime, is_warning=False, path=())
+
+    def _check(self, text: str, place: Place) -> None:
+        """Compile what a setting names, and have its tables opened, for the time when it is needed."""
+        if self._is_checking:
+            return  # it names a restriction with a setting of that kind, maybe this one: checked where that stands
+        self._is_checking = True
+        try:
+            self.compile(split_words(text), place.parameter, place.subject, is_runtime=place.is_runtime)
+        except BadValue as error:
+            raise ConfigError(f'"{text}": {error}', parameter=place.parameter) from error
+        finally:
+            self._is_checking = False
 
     def _list(
         self,
@@ -127,7 +140,7 @@ class Compiler:
         arguments = tuple(rest.pop() for _ in range(kind.arguments))
         place = Place(
             name, parameter, arguments=arguments, subject=subject, materials=self._materials, apply=self._apply,
-            is_runtime=is_runtime,
+            check=self._check, is_runtime=is_runtime,
         )  # fmt: skip
         try:
             restriction = kind.factory(place)

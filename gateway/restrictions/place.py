@@ -56,12 +56,13 @@ class Materials(msgspec.Struct, frozen=True):
 
 
 Apply = Callable[[str, Session, Subject, str], Awaitable[Verdict | None]]
+Check = Callable[[str, "Place"], None]
 
 
 class Place:
     """Name, list and arguments of one restriction; see ``RestrictionContext``."""
 
-    __slots__ = ("_apply", "_is_runtime", "arguments", "materials", "name", "parameter", "subject")
+    __slots__ = ("_apply", "_check", "arguments", "is_runtime", "materials", "name", "parameter", "subject")
 
     def __init__(
         self,
@@ -72,14 +73,15 @@ class Place:
         subject: Subject,
         materials: Materials,
         apply: Apply,
+        check: Check,
         is_runtime: bool = False,
     ) -> None:
         self.name, self.parameter, self.arguments, self.subject = name, parameter, arguments, subject
-        self.materials, self._apply, self._is_runtime = materials, apply, is_runtime
+        self.materials, self._apply, self._check, self.is_runtime = materials, apply, check, is_runtime
 
     def table(self, spec: str) -> Table:
         """Open ``type:name``; in a table's result, only when it is open already: the process may be chrooted by now."""
-        if not self._is_runtime:
+        if not self.is_runtime:
             return self.materials.tables.open(spec)
         table = self.materials.tables.opened(spec)
         if table is None:
@@ -119,6 +121,10 @@ class Place:
     async def lookup(self, name: str, kind: RecordType) -> tuple[str, ...]:
         """Ask DNS for the records of one type."""
         return await self.materials.resolver.lookup(name, kind)
+
+    def check(self, restrictions: str) -> None:
+        """Find out now what :meth:`apply` could not evaluate."""
+        self._check(restrictions, self)
 
     async def apply(self, restrictions: str, session: Session, subject: Subject) -> Verdict | None:
         """Evaluate restrictions that a table gave."""

@@ -138,6 +138,11 @@ class _Values:
         action = parse_action(text)
         if action.kind is Kind.DUNNO and action.problem:
             raise self._wrong(parameter, f'"{text}" {action.problem}')
+        if action.kind is Kind.RESTRICTIONS:
+            try:
+                self._context.check(action.argument)
+            except ConfigError as error:
+                raise self._wrong(parameter, error.message) from error
         return text
 
     def _at_least(self, low: int, value: int, parameter: str) -> int:

@@ -217,7 +217,7 @@ def test_a_server_that_never_answers(answer: object, no_pause: list[float]) -> N
 @pytest.mark.parametrize(
     ("default_action", "code"),
     [("DUNNO", 0), ("OK", 0), ("450 4.7.0 try later", 450), ("554 no", 554), ("defer_if_permit greylisting is down", 450),
-     ("reject_non_fqdn_sender, reject", 554), ("no_such_thing", 451)],
+     ("reject_non_fqdn_sender, reject", 554), ("check_sender_access inline:{sender.example=REJECT}", 554)],
 )  # fmt: skip
 def test_the_default_action(default_action: str, code: int, no_pause: list[float]) -> None:
     port = free_port()
@@ -225,6 +225,30 @@ def test_the_default_action(default_action: str, code: int, no_pause: list[float
     verdict = setup.at_rcpt()
     assert (verdict.code if verdict else 0) == code
     assert f"problem talking to server 127.0.0.1:{port}: Connection refused" in setup.tables.warnings
+
+
+@pytest.mark.parametrize(
+    ("default_action", "problem"),
+    [("no_such_thing", 'unknown restriction "no_such_thing"'), ("check_sender_access", "needs 1 argument"),
+     ("check_sender_access texthash:/nonexistent/table", "/nonexistent/table"), ("warn_if_reject", "nothing follows"),
+     ("permit, reject_rhsbl_sendr x.example", "did you mean reject_rhsbl_sender")],
+)  # fmt: skip
+def test_a_default_action_that_nothing_can_do_stops_the_start(default_action: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem) as own:
+        Setup(f"check_policy_service {{ inet:127.0.0.1:1 {{ default_action = {default_action} }} }}")
+    assert "default_action" in str(own.value)
+    with pytest.raises(ConfigError, match=problem) as everybodys:
+        Setup("check_policy_service inet:127.0.0.1:1", smtpd_policy_service_default_action=default_action)
+    assert everybodys.value.parameter == "smtpd_policy_service_default_action"
+
+
+def test_a_default_action_may_ask_another_server(no_pause: list[float]) -> None:
+    port = free_port()
+    with ScriptedServer(lambda request: b"action=550 5.7.1 says the other\n\n") as server:
+        other = f"check_policy_service inet:127.0.0.1:{server.port}"
+        setup = Setup(f"check_policy_service inet:127.0.0.1:{port}", smtpd_policy_service_default_action=other)
+        verdict = setup.at_rcpt()
+        assert verdict is not None and verdict.code == 550 and "says the other" in verdict.text
 
 
 def test_a_kept_connection_that_was_closed_costs_no_pause(no_pause: list[float]) -> None:
