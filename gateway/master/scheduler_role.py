@@ -42,6 +42,8 @@ _CLOSE_S = 1.0
 """Longest that a transport may take to close."""
 _RETIRE_S = 600.0
 """Longest that deliveries which began before a reload may go on; what runs then is deferred."""
+_LINGER_S = 60.0
+"""How much longer the rest stays open: the message that pickup has in hand, and bounces, may still ask its tables."""
 
 
 class _Policy:
@@ -224,8 +226,9 @@ class SchedulerProcess:
         task.add_done_callback(self._retirements.discard)
 
     async def _retire(self, old: _Policy) -> None:
-        """Let go of an old configuration's parts once the deliveries that use them have ended."""
+        """Let go of an old configuration's parts once nothing can use them any more."""
         await self._scheduler.retired(_RETIRE_S)
+        await asyncio.sleep(_LINGER_S)
         await self._let_go(old)
 
     async def _let_go(self, policy: _Policy) -> None:
@@ -235,6 +238,7 @@ class SchedulerProcess:
         for name, result in zip(policy.transports, await asyncio.gather(*closing, return_exceptions=True), strict=True):
             if isinstance(result, BaseException):
                 self._log.warning(f"transport {name}: close: {type(result).__name__}: {result}")
+        await policy.tables.close()
         await policy.resolver.close()
 
 

@@ -67,3 +67,71 @@ def test_a_transport_that_does_not_close_leaves_the_spool_to_be_closed(
     assert "transport fails: close: OSError: no" in text
     assert "transport hangs: close: TimeoutError" in text
     Store.open(str(queue)).close()
+
+
+# A table type that writes down what happens to its tables.
+TABLES = """
+from pathlib import Path
+
+from gateway.hooks import hookimpl
+from gateway.maps import Table
+
+
+class Recorded(Table):
+    def __init__(self, name, config):
+        super().__init__(f"recorded:{name}")
+        self.events = Path(config.text("queue_directory"), "events")
+        self.write("open")
+
+    def write(self, event):
+        with self.events.open("a") as file:
+            file.write(f"{event} {self.spec}\\n")
+
+    async def find(self, key):
+        return None
+
+    async def close(self):
+        self.write("close")
+
+
+class Plugin:
+    @hookimpl
+    def lookup_tables(self, register):
+        register("recorded", Recorded)
+"""
+
+
+def test_tables_of_an_old_configuration_are_closed_after_a_reload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.master.scheduler_role._LINGER_S", 0.01)
+    plugin = tmp_path / "recorded.py"
+    plugin.write_text(TABLES)
+    plugin.chmod(0o600)
+    queue = tmp_path / "queue"
+    for name in ("maildrop", "public", "private", "corrupt"):
+        (queue / name).mkdir(parents=True)
+
+    def events() -> list[str]:
+        return (queue / "events").read_text().splitlines()
+
+    def config(table: str) -> Config:
+        settings = {"queue_directory": str(queue), "plugins": f"{plugin}:Plugin", "myhostname": "mx.example"}
+        return Config.from_settings(settings | {"transport_maps": f"recorded:{table}"})
+
+    async def run() -> None:
+        context = WorkerContext(config("old"), MailLog.memory())
+        ready = asyncio.Event()
+        context.report_ready = ready.set
+        running = asyncio.create_task(SchedulerProcess(context).run())
+        await ready.wait()
+        await context.reload(config("new"))
+        assert events() == ["open recorded:old", "open recorded:new"]
+        while len(events()) < 3:
+            await asyncio.sleep(0.001)
+        assert events()[2:] == ["close recorded:old"]
+        context.stop.set()
+        await running
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+    assert events()[3:] == ["close recorded:new"]
