@@ -12,7 +12,8 @@ from collections.abc import Callable
 class Acknowledgement(asyncio.Future[None]):
     """Resolves to None, or raises what it was settled with; may be awaited like any future.
 
-    A coroutine run by :func:`gateway.net.eager.start` waits for one without a Task. Ended by :meth:`settle` only.
+    A coroutine run by :func:`gateway.net.eager.start_acknowledged` waits for one without a Task. Only :meth:`settle`
+    ends one.
 
     Attributes:
         listener: called by ``settle`` itself, without a turn of the loop.

@@ -40,16 +40,22 @@ class Plugin:
 """
 
 
+def _made(directory: Path, code: str) -> tuple[Path, Path]:
+    """A queue directory, and a plugin that nobody else may write."""
+    plugin = directory / "plugin.py"
+    plugin.write_text(code)
+    plugin.chmod(0o600)
+    queue = directory / "queue"
+    for name in ("maildrop", "public", "private", "corrupt"):
+        (queue / name).mkdir(parents=True)
+    return queue, plugin
+
+
 def test_a_transport_that_does_not_close_leaves_the_spool_to_be_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.master.scheduler_role._CLOSE_S", 0.05)
-    plugin = tmp_path / "odd.py"
-    plugin.write_text(PLUGIN)
-    plugin.chmod(0o600)
-    queue = tmp_path / "queue"
-    for name in ("maildrop", "public", "private", "corrupt"):
-        (queue / name).mkdir(parents=True)
+    queue, plugin = _made(tmp_path, PLUGIN)
     config = Config.from_settings(
         {"queue_directory": str(queue), "plugins": f"{plugin}:Plugin", "myhostname": "mx.example"},
         services="fails unix - - n - - odd\nhangs unix - - n - - odd\n",
@@ -105,12 +111,7 @@ def test_tables_of_an_old_configuration_are_closed_after_a_reload(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.master.scheduler_role._LINGER_S", 0.01)
-    plugin = tmp_path / "recorded.py"
-    plugin.write_text(TABLES)
-    plugin.chmod(0o600)
-    queue = tmp_path / "queue"
-    for name in ("maildrop", "public", "private", "corrupt"):
-        (queue / name).mkdir(parents=True)
+    queue, plugin = _made(tmp_path, TABLES)
 
     def events() -> list[str]:
         return (queue / "events").read_text().splitlines()
