@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 
 from gateway.cleanup import Cleanup, InternalMail, cleanup_config
 from gateway.config import Config, Service
@@ -146,6 +147,7 @@ class SchedulerProcess:
         self._ids = QueueIds(context.worker_number)
         self._loopback = _Loopback()
         self._retirements: set[asyncio.Task[None]] = set()
+        self._is_over = asyncio.Event()
         self._policy = _Policy(context, config)
         self._store = Store.open(
             self._directory,
@@ -209,7 +211,10 @@ class SchedulerProcess:
         self._scheduler.stop(max(self._context.drain_s - 1.0, 0.0))
         await running
         await self._control.close()
+        self._is_over.set()
         await self._let_go(self._policy)
+        if self._retirements:
+            await asyncio.wait(self._retirements, timeout=_CLOSE_S)
         self._store.close()
 
     async def _reload(self, config: Config) -> None:
@@ -228,7 +233,8 @@ class SchedulerProcess:
     async def _retire(self, old: _Policy) -> None:
         """Let go of an old configuration's parts once nothing can use them any more."""
         await self._scheduler.retired(_RETIRE_S)
-        await asyncio.sleep(_LINGER_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._is_over.wait(), _LINGER_S)
         await self._let_go(old)
 
     async def _let_go(self, policy: _Policy) -> None:
